@@ -1,0 +1,1 @@
+"""What `causeway bench` and `causeway eval` run."""

@@ -1,0 +1,1 @@
+"""The spine that every part of the control room shares."""

@@ -1,0 +1,1 @@
+"""Street water and tide: how high, and what level that is."""

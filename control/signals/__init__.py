@@ -1,0 +1,1 @@
+"""Signal timing, and the safety layer that has the last word."""

@@ -1,0 +1,1 @@
+"""What comes from the field by MQTT, file and stream, and what goes there by MQTT."""

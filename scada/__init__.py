@@ -1,0 +1,1 @@
+"""Pumps and tide gates by Modbus, behind interlocks."""
