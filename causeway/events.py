@@ -23,7 +23,7 @@ class Address(NamedTuple):
     """Where an event stands: the stream sequence of its step and its place in that step."""
 
     step: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks an address for
 
 
 class Quality(IntEnum):
