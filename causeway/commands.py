@@ -51,7 +51,7 @@ class _Waiting(NamedTuple):
 
 
 class CommandEdge:
-    """One road to the field. `show` is the engine's edge; `run` sends, in order, until cancelled."""
+    """One road to the field. `show` is the engine's edge; `run` sends, in order."""
 
     def __init__(
         self,

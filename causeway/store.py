@@ -59,8 +59,8 @@ class StoreAhead(Exception):
         self.stored = stored
         self.journalled = journalled
         super().__init__(
-            f"the store is at step {stored}, the journal at {journalled}: they do not belong
-            together" )
+            f"the store is at step {stored}, the journal at {journalled}: two that do not match"
+        )
 
 
 class Trend(NamedTuple):
