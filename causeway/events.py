@@ -493,12 +493,17 @@ class InundationChanged(Event, frozen=True, kw_only=True):
 
 
 class ClosureProposed(Event, frozen=True, kw_only=True):
-    """A segment should be closed to some vehicle classes; an operator decides."""
+    """A segment should be closed to some vehicle classes; an operator decides.
+
+    `in_force` are the classes that an earlier approval already keeps out; when they are all of
+    `classes` there is nothing to decide.
+    """
 
     segment: str
     classes: tuple[str, ...]
     depth_m: float
     signs: tuple[str, ...]
+    in_force: tuple[str, ...] = ()
 
 
 class ClosureWithdrawn(Event, frozen=True, kw_only=True):
@@ -524,7 +529,8 @@ class ForecastIssued(Event, frozen=True, kw_only=True):
 class AlarmRaised(Event, frozen=True, kw_only=True):
     """An alarm has become active, or an active one has changed its priority or text.
 
-    `alarm` is the tag (`FLOOD-rd-nhc-1`), `priority` 1 (highest) to 4.
+    `alarm` is the tag (`FLOOD-rd-nhc-1`), `priority` 1 (highest) to 4. `acknowledged` says that an
+    earlier acknowledgement still stands: only the words or a lower priority are new.
     """
 
     alarm: str
@@ -533,6 +539,7 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
     kind: str
     text_vi: str
     text_en: str
+    acknowledged: bool = False
 
 
 class AlarmReturned(Event, frozen=True, kw_only=True):

@@ -617,7 +617,11 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
     for pump in site.pumps:
         if pump.stop_m >= pump.start_m:
             yield pump, f"{pump.id}: stop_m {pump.stop_m} is not below start_m {pump.start_m}"
+    datums = {gauge.id: gauge.datum for gauge in site.gauges}
     for levels in site.tide_levels:
+        datum = datums.get(levels.gauge, levels.datum)
+        if datum != levels.datum:
+            yield levels, f"datum {levels.datum}: gauge {levels.gauge} measures above {datum}"
         if sorted(levels.levels_m) != list(levels.levels_m):
             yield levels, f"levels_m {levels.levels_m}: expected rising values"
     for depths in site.inundation_levels:

@@ -1,13 +1,21 @@
 """Decides which street should be proposed for closure, and what the signs say when one is approved.
 
-In come `InundationChanged` events and the operators' `ClosureDecided`; out go `ClosureProposed` and
-`ClosureWithdrawn` for people, and `SignRequested` for the message signs that look upon the street once
-a person has approved. Nothing is closed and nothing is shown without that approval. When the water has
-gone the closure is withdrawn and its signs go blank.
+In come `InundationChanged` events, the operators' `ClosureDecided` and what the signs show; out
+go `ClosureProposed` and `ClosureWithdrawn` for people, and `SignRequested` for the message signs
+that look upon the street. When the water has gone the closure is withdrawn; a sign then says what
+the worst closure left says, or nothing. A sign that shows something else than it should is asked
+again.
+
+Laws of this file:
+1. Nothing is closed and nothing is shown without a person's approval.
+2. An approval covers the classes that it was given for: when the water rises over the next
+   threshold the approved classes stay closed and the further ones wait; when it falls the fewer
+   need no new one.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 import msgspec
@@ -19,114 +27,169 @@ from causeway.events import (
     ClosureDecided,
     ClosureProposed,
     ClosureWithdrawn,
+    CommandRefused,
+    ControlMode,
+    ControlModeChanged,
     InundationChanged,
     Now,
+    SignObserved,
     SignRequested,
+    Tick,
 )
 from causeway.site import RoadSegment, Sign, Site
 
+NS = 1_000_000_000
+ASK_AGAIN_S = 60.0
 CLASSES: dict[int, tuple[str, ...]] = {
+    0: (),
     2: ("motorbike",),
     3: ("motorbike", "car"),
     4: ("motorbike", "car", "bus", "truck", "emergency"),
 }
+BANS: dict[int, str] = {2: "CẤM XE MÁY", 3: "CẤM XE MÁY, Ô TÔ", 4: "CẤM MỌI XE"}
 WITHDRAW_LEVEL = 1  # watch: the water is still seen, and no longer closes anything
 
 
 class _Closure(Struct):
-    """A closure that is proposed or in force."""
+    """A closure that is proposed, or in force up to the level that was approved (0: none)."""
 
     level: int
     depth_m: float
-    proposed: Address
-    approved: bool = False
-    shown: list[str] = []
+    approved_level: int = 0
+
+    @property
+    def level_in_force(self) -> int:
+        return min(self.level, self.approved_level)
+
+
+class _Shown(Struct):
+    """What a sign should say and why, what it says, and when it was last asked."""
+
+    wanted: str = ""
+    why: str = "no closure"
+    because: Address | None = None
+    text: str | None = None
+    manual: bool = False
+    asked_at_ns: int = 0
 
 
 class Closures:
     """From inundation level to closure proposal; from approval to sign text."""
 
     name = "closures"
-    hears = frozenset({InundationChanged, ClosureDecided})
+    hears = frozenset({InundationChanged, ClosureDecided, SignObserved, ControlModeChanged, Tick})
 
     def __init__(self, site: Site) -> None:
         self._segments = {s.id: s for s in site.segments}
-        self._signs = site.signs
+        self._signs = {s.id: s for s in site.signs}
         self._closures: dict[str, _Closure] = {}
+        self._shown = {s.id: _Shown() for s in site.signs}
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         match event:
             case InundationChanged() if event.segment in self._segments:
-                yield from self._water(event, now)
-            case ClosureDecided() if event.segment in self._closures:
+                yield from self._water(event)
+                yield from self._speak(event.segment, now)
+            case ClosureDecided():
                 yield from self._decided(event)
+                yield from self._speak(event.segment, now)
+            case SignObserved() if event.sign in self._shown:
+                self._shown[event.sign].text = unicodedata.normalize("NFC", event.text)
+            case ControlModeChanged() if event.asset in self._shown:
+                self._shown[event.asset].manual = event.mode is ControlMode.MANUAL
+            case Tick():
+                yield from self._ask_again(now.at_ns)
             case _:
                 pass
 
-    def _water(self, event: InundationChanged, now: Now) -> Iterator[AnyEvent]:
+    def _water(self, event: InundationChanged) -> Iterator[AnyEvent]:
         closure = self._closures.get(event.segment)
         if event.level <= WITHDRAW_LEVEL:
             if closure is not None:
+                del self._closures[event.segment]
                 yield ClosureWithdrawn(segment=event.segment, depth_m=event.depth_m)
-                yield from self._blank(event.segment)
             return
-        if closure is not None and closure.level == event.level:
+        if closure is None:
+            closure = self._closures[event.segment] = _Closure(event.level, event.depth_m)
+        elif closure.level == event.level:
             return
-        signs = tuple(s.id for s in self._signs if event.segment in s.segments)
-        approved = closure is not None and closure.approved
-        shown = [] if closure is None else closure.shown
-        self._closures[event.segment] = _Closure(
-            event.level, event.depth_m, now.address, approved, shown
-        )
+        closure.level, closure.depth_m = event.level, event.depth_m
         yield ClosureProposed(
             segment=event.segment,
             classes=CLASSES[event.level],
             depth_m=event.depth_m,
-            signs=signs,
+            signs=tuple(s.id for s in self._signs.values() if event.segment in s.segments),
+            in_force=CLASSES[closure.level_in_force],
         )
-        if approved:
-            yield from self._show(event.segment)
 
     def _decided(self, event: ClosureDecided) -> Iterator[AnyEvent]:
-        closure = self._closures[event.segment]
-        closure.approved = event.approved
-        if event.approved:
-            yield from self._show(event.segment)
-        elif closure.shown:
-            yield from self._blank(event.segment)
-            self._closures[event.segment] = closure
+        closure = self._closures.get(event.segment)
+        if closure is None:
+            yield CommandRefused(
+                target=event.segment,
+                interlock="no_proposal",
+                why=f"no closure of {event.segment!r} is proposed",
+                by=f"operator:{event.operator}",
+            )
+        else:
+            closure.approved_level = closure.level if event.approved else 0
 
-    def _show(self, segment: str) -> Iterator[AnyEvent]:
-        closure = self._closures[segment]
-        for sign in self._signs:
-            if segment in sign.segments:
-                closure.shown.append(sign.id) if sign.id not in closure.shown else None
-                text = sign_text(self._segments[segment], closure.depth_m, closure.level, sign)
-                yield SignRequested(
-                    sign=sign.id,
-                    text=text,
-                    by=self.name,
-                    why=f"{segment}: {closure.depth_m * 100:.0f} cm, closure approved",
-                )
+    def _speak(self, segment: str, now: Now) -> Iterator[AnyEvent]:
+        """Ask for the texts that are now other ones than before."""
+        for sign in self._signs.values():
+            if segment not in sign.segments:
+                continue
+            shown = self._shown[sign.id]
+            text, why = self._wanted(sign)
+            if text != shown.wanted:
+                shown.wanted, shown.why, shown.because = text, why, now.address
+                yield self._ask(sign.id, now.at_ns)
 
-    def _blank(self, segment: str) -> Iterator[AnyEvent]:
-        """End a closure; its signs go blank where no other closure speaks on them."""
-        closure = self._closures.pop(segment)
-        spoken = {s for c in self._closures.values() for s in c.shown}
-        for sign in closure.shown:
-            if sign not in spoken:
-                yield SignRequested(sign=sign, text="", by=self.name, why=f"{segment}: withdrawn")
-        closure.shown = []
+    def _wanted(self, sign: Sign) -> tuple[str, str]:
+        """What the worst approved closure before the sign has to say."""
+        closed = [
+            (self._closures[s], self._segments[s])
+            for s in sign.segments
+            if s in self._closures and self._closures[s].level_in_force > 0
+        ]
+        if not closed:
+            return "", "no closure"
+        closure, segment = max(closed, key=lambda c: (c[0].level_in_force, c[0].depth_m))
+        text = sign_text(segment, closure.depth_m, closure.level_in_force, sign)
+        return text, f"{segment.id}: {closure.depth_m * 100:.0f} cm, closure approved"
+
+    def _ask_again(self, at_ns: int) -> Iterator[AnyEvent]:
+        for id_, shown in self._shown.items():
+            if (
+                shown.text is not None
+                and shown.text != shown.wanted
+                and not shown.manual
+                and at_ns - shown.asked_at_ns >= ASK_AGAIN_S * NS
+            ):
+                yield self._ask(id_, at_ns)
+
+    def _ask(self, sign: str, at_ns: int) -> SignRequested:
+        shown = self._shown[sign]
+        shown.asked_at_ns = at_ns
+        return SignRequested(
+            sign=sign, text=shown.wanted, by=self.name, why=shown.why, because=shown.because
+        )
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self._closures)
+        return msgspec.msgpack.encode((self._closures, self._shown))
 
     def restore(self, state: bytes) -> None:
-        self._closures = msgspec.msgpack.decode(state, type=dict[str, _Closure])
+        self._closures, self._shown = msgspec.msgpack.decode(
+            state, type=tuple[dict[str, _Closure], dict[str, _Shown]]
+        )
 
 
 def sign_text(segment: RoadSegment, depth_m: float, level: int, sign: Sign) -> str:
-    """Three lines that fit the sign: the street, the depth, who must not go on."""
-    closed = {2: "CẤM XE MÁY", 3: "CẤM XE MÁY, Ô TÔ", 4: "CẤM MỌI XE"}[level]
-    lines = (segment.name.upper(), f"NGẬP {depth_m * 100:.0f} CM", closed)
-    return "\n".join(line[: sign.columns] for line in lines[: sign.rows])
+    """The street, the depth, who must not go on; a sign of fewer rows leaves out the first of them.
+
+    Only the street's name is ever cut.
+    """
+    depth, ban = f"NGẬP {depth_m * 100:.0f} CM", BANS[level]
+    name = unicodedata.normalize("NFC", segment.name.upper())[: sign.columns].rstrip()
+    lines = {1: (ban,), 2: (depth, ban)}.get(sign.rows, (name, depth, ban))
+    return unicodedata.normalize("NFC", "\n".join(lines))

@@ -1,9 +1,11 @@
 """Decides whether a tide gate should be open or closed, from the levels on its two sides.
 
 In come the PLC's readings (`inside_m`, `outside_m`, `opening_ratio`) and mode changes; out go
-`GateRequested` events, which `scada/interlocks.py` refuses or turns into commands. A gate closes when
-the outside is at or above its closing level and more than 5 cm above the inside; it opens when the
-outside is more than 5 cm below the inside, so that the city can drain. Between the two it stays.
+`GateRequested` events, which `scada/interlocks.py` refuses or turns into commands. A gate closes
+when the outside is at or above its closing level and more than 5 cm above the inside; it opens
+when the outside is more than 5 cm below the inside, so that the city can drain. Between the two
+it stays, and so it does where one of the readings is missing or old. A gate that was asked gets
+the time to travel.
 """
 
 from __future__ import annotations
@@ -28,18 +30,24 @@ from causeway.site import Gate, Site
 NS = 1_000_000_000
 HEAD_M = 0.05  # dead band on the difference, above gauge noise and waves
 CLOSED_RATIO = 0.02  # an opening below it is closed, above 1 - it open
-ASK_AGAIN_S = 30.0
-LEVEL_STALE_S = 30.0
+ASK_AGAIN_S = 30.0  # after the time that the gate needs to travel
+READING_STALE_S = 30.0
+QUANTITIES = ("inside_m", "outside_m", "opening_ratio")
+
+
+class _Reading(Struct):
+    """A value and when it was measured."""
+
+    value: float
+    observed_at_ns: int
 
 
 class _Watched(Struct):
-    """A gate as it was last read, and when it was last asked to move."""
+    """A gate as it was last read, and what it was last asked for."""
 
-    inside_m: float | None = None
-    outside_m: float | None = None
-    opening_ratio: float | None = None
-    observed_at_ns: int = 0
+    readings: dict[str, _Reading] = {}
     manual: bool = False
+    asked_ratio: float | None = None
     asked_at_ns: int = 0
 
 
@@ -52,9 +60,7 @@ class TideGates:
     def __init__(self, site: Site) -> None:
         self._gates = site.gates
         self._points = {
-            f"{g.id}/{quantity}": (g.id, quantity)
-            for g in site.gates
-            for quantity in ("inside_m", "outside_m", "opening_ratio")
+            f"{g.id}/{quantity}": (g.id, quantity) for g in site.gates for quantity in QUANTITIES
         }
         self._watched = {g.id: _Watched() for g in site.gates}
 
@@ -63,7 +69,8 @@ class TideGates:
             case ReadingsObserved():
                 self._read(event)
             case ControlModeChanged() if event.asset in self._watched:
-                self._watched[event.asset].manual = event.mode is ControlMode.MANUAL
+                seen = self._watched[event.asset]
+                seen.manual, seen.asked_ratio = event.mode is ControlMode.MANUAL, None
             case Tick():
                 for gate in self._gates:
                     yield from self._decide(gate, now.at_ns)
@@ -77,27 +84,15 @@ class TideGates:
             place = self._points.get(point)
             if place is None or quality not in (Quality.GOOD, Quality.UNCERTAIN):
                 continue
-            seen = self._watched[place[0]]
-            seen.observed_at_ns = at_ns
-            match place[1]:
-                case "inside_m":
-                    seen.inside_m = value
-                case "outside_m":
-                    seen.outside_m = value
-                case _:
-                    seen.opening_ratio = value
+            gate, quantity = place
+            before = self._watched[gate].readings.get(quantity)
+            if before is None or at_ns > before.observed_at_ns:
+                self._watched[gate].readings[quantity] = _Reading(value, at_ns)
 
     def _decide(self, gate: Gate, at_ns: int) -> Iterator[AnyEvent]:
         seen = self._watched[gate.id]
-        inside_m, outside_m, opening = seen.inside_m, seen.outside_m, seen.opening_ratio
-        if (
-            inside_m is None
-            or outside_m is None
-            or opening is None
-            or at_ns - seen.observed_at_ns > LEVEL_STALE_S * NS
-            or seen.manual
-            or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS
-        ):
+        inside_m, outside_m, opening = (_fresh(seen, q, at_ns) for q in QUANTITIES)
+        if inside_m is None or outside_m is None or opening is None or seen.manual:
             return
         levels = f"outside {outside_m:.2f} m, inside {inside_m:.2f} m"
         if outside_m >= gate.closing_m and outside_m > inside_m + HEAD_M:
@@ -106,8 +101,10 @@ class TideGates:
             wanted, why = 1.0, f"{levels}: the city can drain"
         else:
             return
-        if abs(opening - wanted) > CLOSED_RATIO:
-            seen.asked_at_ns = at_ns
+        pause_ns = (gate.travel_s + ASK_AGAIN_S) * NS
+        travelling = wanted == seen.asked_ratio and at_ns - seen.asked_at_ns < pause_ns
+        if abs(opening - wanted) > CLOSED_RATIO and not travelling:
+            seen.asked_ratio, seen.asked_at_ns = wanted, at_ns
             yield GateRequested(gate=gate.id, opening_ratio=wanted, by=self.name, why=why)
 
     def encode(self) -> bytes:
@@ -115,3 +112,11 @@ class TideGates:
 
     def restore(self, state: bytes) -> None:
         self._watched = msgspec.msgpack.decode(state, type=dict[str, _Watched])
+
+
+def _fresh(seen: _Watched, quantity: str, at_ns: int) -> float | None:
+    """The last reading, or None where it is too old to move a gate by."""
+    reading = seen.readings.get(quantity)
+    if reading is None or at_ns - reading.observed_at_ns > READING_STALE_S * NS:
+        return None
+    return reading.value

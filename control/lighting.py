@@ -1,8 +1,10 @@
 """Decides when the street lights are on: from the height of the sun over the city.
 
-In come ticks and mode changes; out go `LightingRequested` events. A circuit goes on when the sun is
-lower than the on angle and off when it is higher than the off angle. A circuit that did not do so is asked again
-after a pause.
+In come ticks, what the circuits give and mode changes; out go `LightingRequested` events. A
+circuit goes on when the sun is lower than the on angle and off when it is higher than the off
+angle; one that did not do so is asked again after a pause. `LightingCommands` turns requests into
+commands: nothing else makes a `LightingCommanded`, and everything that can hold one back is in
+it.
 """
 
 from __future__ import annotations
@@ -15,20 +17,26 @@ from msgspec import Struct
 
 from causeway.events import (
     AnyEvent,
+    CommandRefused,
     ControlMode,
     ControlModeChanged,
+    LightingCommanded,
     LightingObserved,
     LightingRequested,
     Now,
     Tick,
 )
 from causeway.site import LonLat, Site
+from control.sequences import following, newest
 
 NS = 1_000_000_000
 ON_BELOW_DEG = -1.0  # a little after sunset (CIE 115 leaves it to the operator)
 OFF_ABOVE_DEG = -0.5
 ASK_AGAIN_S = 60.0
 LOOK_EVERY_S = 10.0
+LEVEL_NEAR = 0.02  # dimmers report in steps of a percent
+COMMAND_EXPIRES_NS = 30 * NS
+OPERATOR = "operator:"
 
 
 def sun_elevation_deg(at: LonLat, at_ns: int) -> float:
@@ -98,7 +106,7 @@ class StreetLighting:
         for id_, circuit in self._circuits.items():
             if (
                 circuit.level_ratio is None
-                or circuit.level_ratio == wanted
+                or abs(circuit.level_ratio - wanted) <= LEVEL_NEAR
                 or circuit.manual
                 or at_ns - circuit.asked_at_ns < ASK_AGAIN_S * NS
             ):
@@ -118,3 +126,67 @@ class StreetLighting:
         self._circuits, self._on, self._looked_at_ns = msgspec.msgpack.decode(
             state, type=tuple[dict[str, _Circuit], bool, int]
         )
+
+
+class _Commanded(Struct):
+    """The last sequence given to a circuit, and who holds it."""
+
+    sequence: int = 0
+    manual: bool = False
+
+
+class LightingCommands:
+    """Turns lighting requests into commands, or refuses them."""
+
+    name = "lighting_commands"
+    hears = frozenset({LightingRequested, LightingObserved, ControlModeChanged})
+
+    def __init__(self, site: Site) -> None:
+        self._circuits = {c.id: _Commanded() for c in site.circuits}
+
+    def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
+        match event:
+            case LightingObserved() if event.circuit in self._circuits:
+                circuit = self._circuits[event.circuit]
+                circuit.sequence = newest(circuit.sequence, event.sequence)
+            case ControlModeChanged() if event.asset in self._circuits:
+                self._circuits[event.asset].manual = event.mode is ControlMode.MANUAL
+            case LightingRequested():
+                yield self._answer(event, now)
+            case _:
+                pass
+
+    def _answer(self, request: LightingRequested, now: Now) -> AnyEvent:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            interlock, why = refusal
+            return CommandRefused(
+                target=request.circuit, interlock=interlock, why=why, by=request.by
+            )
+        circuit = self._circuits[request.circuit]
+        circuit.sequence = following(circuit.sequence)
+        return LightingCommanded(
+            circuit=request.circuit,
+            level_ratio=request.level_ratio,
+            sequence=circuit.sequence,
+            issued_at_ns=now.at_ns,
+            expires_at_ns=now.at_ns + COMMAND_EXPIRES_NS,
+        )
+
+    def _refusal(self, request: LightingRequested) -> tuple[str, str] | None:
+        """The interlock that stands against it and why, or None."""
+        circuit = self._circuits.get(request.circuit)
+        if circuit is None:
+            return "unknown_asset", f"no lighting circuit {request.circuit!r}"
+        if not 0.0 <= request.level_ratio <= 1.0:
+            return "out_of_range", f"level {request.level_ratio}, expected 0 to 1"
+        if circuit.manual != request.by.startswith(OPERATOR):
+            held = "manual" if circuit.manual else "automatic"
+            return "control_mode", f"the circuit is in {held} mode, the request is by {request.by}"
+        return None
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode(self._circuits)
+
+    def restore(self, state: bytes) -> None:
+        self._circuits = msgspec.msgpack.decode(state, type=dict[str, _Commanded])

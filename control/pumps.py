@@ -1,9 +1,10 @@
 """Decides which pumps should run, from the level in each station's sump.
 
-In come the PLC's readings (`sump_m`, `running_bool`) and mode changes; out go `PumpRequested` events,
-which `scada/interlocks.py` refuses or turns into commands. Each pump starts at its own level and stops
-at its own lower one, so a rising sump brings in one pump after the other. Start limits, rest and dry
-running are the interlocks' to hold; a request that was refused is repeated after a pause.
+In come the PLC's readings (`sump_m`, `running_bool`) and mode changes; out go `PumpRequested`
+events, which `scada/interlocks.py` refuses or turns into commands. Each pump starts at its own
+level and stops at its own lower one, so a rising sump brings in one pump after the other. Start
+limits, rest and dry running are the interlocks' to hold; a request that was refused is repeated
+after a pause.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from causeway.site import Pump, Site
 
 NS = 1_000_000_000
 ASK_AGAIN_S = 20.0
-LEVEL_STALE_S = 30.0
+READING_STALE_S = 30.0
 
 
 class _Sump(Struct):
@@ -38,9 +39,10 @@ class _Sump(Struct):
 
 
 class _Watched(Struct):
-    """A pump as it was last read, and what was last asked of it."""
+    """A pump as it was last read, and when it was last asked."""
 
     running: bool | None = None
+    observed_at_ns: int = 0
     manual: bool = False
     asked_at_ns: int = 0
 
@@ -77,17 +79,22 @@ class PumpHysteresis:
             if quality not in (Quality.GOOD, Quality.UNCERTAIN):
                 continue
             if (station := self._sump_of.get(point)) is not None:
-                self._sumps[station] = _Sump(value, at_ns)
+                before = self._sumps.get(station)
+                if before is None or at_ns > before.observed_at_ns:
+                    self._sumps[station] = _Sump(value, at_ns)
             elif (pump := self._running_of.get(point)) is not None:
-                self._watched[pump].running = value != 0
+                seen = self._watched[pump]
+                if at_ns > seen.observed_at_ns:
+                    seen.running, seen.observed_at_ns = value != 0, at_ns
 
     def _decide(self, pump: Pump, at_ns: int) -> Iterator[AnyEvent]:
         sump = self._sumps.get(pump.station)
         seen = self._watched[pump.id]
         if (
             sump is None
-            or at_ns - sump.observed_at_ns > LEVEL_STALE_S * NS
+            or at_ns - sump.observed_at_ns > READING_STALE_S * NS
             or seen.running is None
+            or at_ns - seen.observed_at_ns > READING_STALE_S * NS
             or seen.manual
             or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS
         ):

@@ -1,9 +1,11 @@
 """Decides how badly a street is under water, from its street-depth gauge.
 
 In come readings of `depth_m`; out go `InundationChanged` events: 0 dry, 1 watch, 2 closed to
-motorbikes, 3 closed to cars, 4 closed to all. A level rises at once; it falls when the depth has been
-below the level's threshold, less the hysteresis, for the hold time. Thresholds are dated rows of the
-site: the row in force is the newest one not after the step's day.
+motorbikes, 3 closed to cars, 4 closed to all. A level rises at once; it falls when the depth has
+been below the level's threshold, less the hysteresis, for the hold time, and to no less than the
+depths of that time allow. A segment with several gauges has the highest of their levels.
+Thresholds are dated rows of the site: the row in force is the newest one not after the step's
+day.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from causeway.site import InundationLevels, Site
 NS = 1_000_000_000
 
 
-class _Street(Struct):
-    """One segment's level, and since when the water has been low enough for a lower one."""
+class _Gauge(Struct):
+    """One gauge's level; since when the water has allowed a lower one, and the highest of those."""
 
     level: int = 0
+    depth_m: float = 0.0
     observed_at_ns: int = 0
     falling_since_ns: int | None = None
+    falling_to: int = 0
 
 
 def day_of(at_ns: int) -> date:
@@ -52,7 +56,10 @@ class StreetInundation:
             for g in site.gauges
             if g.kind == "street" and g.segment is not None
         }
-        self._streets: dict[str, _Street] = {}
+        self._gauges = {point: _Gauge() for point in self._segment_of}
+        self._gauges_of: dict[str, list[str]] = {}
+        for point, segment in self._segment_of.items():
+            self._gauges_of.setdefault(segment, []).append(point)
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         if not isinstance(event, ReadingsObserved):
@@ -63,40 +70,47 @@ class StreetInundation:
         for point, observed_at_ns, depth_m, quality in zip(
             event.points, event.observed_at_ns, event.values, event.qualities, strict=True
         ):
-            segment = self._segment_of.get(point)
-            if segment is not None and quality in (Quality.GOOD, Quality.UNCERTAIN):
-                yield from self._take(rows, segment, point, depth_m, observed_at_ns)
+            if point in self._gauges and quality in (Quality.GOOD, Quality.UNCERTAIN):
+                before = self._deepest(point)[1].level
+                _take(self._gauges[point], rows, depth_m, observed_at_ns)
+                deepest, gauge = self._deepest(point)
+                if gauge.level != before:
+                    yield InundationChanged(
+                        segment=self._segment_of[point],
+                        level=gauge.level,
+                        depth_m=gauge.depth_m,
+                        point=deepest,
+                    )
 
-    def _take(
-        self,
-        rows: InundationLevels,
-        segment: str,
-        point: str,
-        depth_m: float,
-        observed_at_ns: int,
-    ) -> Iterator[AnyEvent]:
-        street = self._streets.setdefault(segment, _Street())
-        if observed_at_ns <= street.observed_at_ns:
-            return  # a reading that was overtaken says nothing of now
-        street.observed_at_ns = observed_at_ns
-        reached = sum(depth_m >= d for d in rows.depths_m)
-        kept = sum(depth_m >= d - rows.hysteresis_m for d in rows.depths_m)
-        before = street.level
-        if reached > street.level:
-            street.level, street.falling_since_ns = reached, None
-        elif kept >= street.level:
-            street.falling_since_ns = None
-        elif street.falling_since_ns is None:
-            street.falling_since_ns = observed_at_ns
-        elif observed_at_ns - street.falling_since_ns >= rows.hold_s * NS:
-            street.level, street.falling_since_ns = kept, None
-        if street.level != before:
-            yield InundationChanged(
-                segment=segment, level=street.level, depth_m=depth_m, point=point
-            )
+    def _deepest(self, point: str) -> tuple[str, _Gauge]:
+        """The gauge that speaks for the segment that `point` lies on."""
+        points = self._gauges_of[self._segment_of[point]]
+        deepest = max(points, key=lambda p: (self._gauges[p].level, self._gauges[p].depth_m))
+        return deepest, self._gauges[deepest]
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self._streets)
+        return msgspec.msgpack.encode(self._gauges)
 
     def restore(self, state: bytes) -> None:
-        self._streets = msgspec.msgpack.decode(state, type=dict[str, _Street])
+        self._gauges = msgspec.msgpack.decode(state, type=dict[str, _Gauge])
+
+
+def _take(gauge: _Gauge, rows: InundationLevels, depth_m: float, observed_at_ns: int) -> None:
+    """Bring a gauge's level up to a new reading; one that was overtaken says nothing of now."""
+    if observed_at_ns <= gauge.observed_at_ns:
+        return
+    gauge.observed_at_ns, gauge.depth_m = observed_at_ns, depth_m
+    reached = sum(depth_m >= d for d in rows.depths_m)
+    kept = sum(depth_m >= d - rows.hysteresis_m for d in rows.depths_m)
+    if reached > gauge.level:
+        gauge.level, gauge.falling_since_ns = reached, None
+    elif kept >= gauge.level:
+        gauge.falling_since_ns = None
+    elif gauge.falling_since_ns is None:
+        gauge.falling_since_ns, gauge.falling_to = observed_at_ns, kept
+    else:
+        gauge.falling_to = max(gauge.falling_to, kept)
+        if observed_at_ns - gauge.falling_since_ns >= rows.hold_s * NS:
+            gauge.level = gauge.falling_to
+            lower = kept < gauge.level
+            gauge.falling_since_ns, gauge.falling_to = (observed_at_ns if lower else None), kept

@@ -1,10 +1,11 @@
 """Decides which stage a junction should have next, from the queues at its stop lines.
 
 In come detector readings, controllers' states and ticks; out go `StageRequested` events, which
-`safety.py` refuses or turns into commands. The rule is greedy: when the minimum green is over, the
-stage with the longest queue gets the next green if it is longer than the present one by a margin that
-pays for the change-over; a stage that has waited too long goes first; without detectors every stage
-gets the same time. It knows nothing of clearance: that is not its to shorten.
+`safety.py` refuses or turns into commands. The rule is greedy: when the minimum green is over,
+the stage with the longest queue gets the next green if it is longer than the present one by a
+margin that pays for the change-over; a stage that has waited too long goes first; without
+detectors every stage gets the same time. It knows nothing of clearance: that is not its to
+shorten.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ from causeway.site import Junction, Site, Stage
 
 NS = 1_000_000_000
 MARGIN_VEH = 3.0  # a change-over of 5 s costs about that many saturation headways of 2 s
-WAIT_MAX_S = 110.0  # red time after which a waiting approach goes first, whatever its queue
+WAIT_MAX_S = 110.0  # waiting time after which an approach goes first, whatever its queue
 FIXED_GREEN_S = 30.0  # for each stage, where the detectors are silent
 DETECTOR_STALE_S = 15.0
+STATE_STALE_S = 5.0  # a controller that is silent is not asked
 ASK_AGAIN_S = 4.0  # a request that had no effect is repeated after that
 
 
 class _Queue(Struct):
-    """The last count at one stop line."""
+    """The last count at one stop line, and since when vehicles have been waiting there."""
 
     vehicles: float
     observed_at_ns: int
+    waiting_since_ns: int | None = None
 
 
 class _Watched(Struct):
@@ -53,8 +56,9 @@ class _Watched(Struct):
     mode: SignalMode = SignalMode.UNKNOWN
     manual: bool = False
     asked_at_ns: int = 0
+    seen_at_ns: int = 0
+    green: list[str] = []  # the groups that are green
     queues: dict[str, _Queue] = {}
-    red_since_ns: dict[str, int] = {}  # by group: since when it has not been green
 
 
 class GreedySignals:
@@ -73,7 +77,7 @@ class GreedySignals:
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         match event:
             case ReadingsObserved():
-                self._count(event)
+                self._count(event, now.at_ns)
             case SignalsObserved():
                 self._see(event, now)
             case ControlModeChanged() if event.asset in self._watched:
@@ -84,14 +88,19 @@ class GreedySignals:
             case _:
                 pass
 
-    def _count(self, event: ReadingsObserved) -> None:
-        for point, at_ns, value, quality in zip(
+    def _count(self, event: ReadingsObserved, at_ns: int) -> None:
+        for point, observed_at_ns, value, quality in zip(
             event.points, event.observed_at_ns, event.values, event.qualities, strict=True
         ):
             place = self._queue_points.get(point)
-            if place is not None and quality in (Quality.GOOD, Quality.UNCERTAIN):
-                junction, group = place
-                self._watched[junction].queues[group] = _Queue(value, at_ns)
+            if place is None or quality not in (Quality.GOOD, Quality.UNCERTAIN):
+                continue
+            junction, group = place
+            seen = self._watched[junction]
+            queue = seen.queues.setdefault(group, _Queue(0.0, 0))
+            if observed_at_ns > queue.observed_at_ns:
+                queue.vehicles, queue.observed_at_ns = value, observed_at_ns
+                _wait(queue, group in seen.green, at_ns)
 
     def _see(self, event: SignalsObserved, now: Now) -> None:
         for state in event.states:
@@ -103,17 +112,21 @@ class GreedySignals:
             if green and (seen.interval is not Interval.GREEN or seen.stage != state.stage):
                 seen.green_since_ns = now.at_ns
             seen.stage, seen.interval, seen.mode = state.stage, state.interval, state.mode
-            for group, aspect in zip(junction.groups, state.aspects, strict=False):
-                if aspect == "G":
-                    seen.red_since_ns.pop(group.id, None)
-                else:
-                    seen.red_since_ns.setdefault(group.id, now.at_ns)
+            seen.seen_at_ns = now.at_ns
+            seen.green = [
+                group.id
+                for group, aspect in zip(junction.groups, state.aspects, strict=False)
+                if aspect == "G"
+            ]
+            for group_id, queue in seen.queues.items():
+                _wait(queue, group_id in seen.green, now.at_ns)
 
     def _decide(self, junction: Junction, at_ns: int) -> Iterator[AnyEvent]:
         seen = self._watched[junction.id]
         green_s = (at_ns - seen.green_since_ns) / NS
         if (
             seen.manual
+            or at_ns - seen.seen_at_ns > STATE_STALE_S * NS
             or seen.mode is not SignalMode.CENTRE
             or seen.interval is not Interval.GREEN
             or green_s < junction.min_green_s
@@ -130,7 +143,7 @@ class GreedySignals:
     ) -> tuple[Stage, str]:
         present = next((s for s in junction.stages if s.id == seen.stage), junction.stages[0])
         if not self._detectors_live(junction, seen, at_ns):
-            if green_s < FIXED_GREEN_S:
+            if green_s < min(FIXED_GREEN_S, junction.max_green_s):
                 return present, ""
             following = (junction.stages.index(present) + 1) % len(junction.stages)
             return junction.stages[following], f"detectors silent: {FIXED_GREEN_S:.0f} s each"
@@ -169,11 +182,15 @@ def _queue_of(stage: Stage, seen: _Watched) -> float:
     return sum(seen.queues[g].vehicles for g in stage.green if g in seen.queues)
 
 
+def _wait(queue: _Queue, green: bool, at_ns: int) -> None:
+    """Start or end the waiting of an approach: it waits while it has vehicles and no green."""
+    if green or queue.vehicles <= 0:
+        queue.waiting_since_ns = None
+    elif queue.waiting_since_ns is None:
+        queue.waiting_since_ns = at_ns
+
+
 def _waited_s(stage: Stage, seen: _Watched, at_ns: int) -> float:
-    """The longest that one of the stage's approaches with vehicles has been without green."""
-    waits = [
-        (at_ns - seen.red_since_ns[g]) / NS
-        for g in stage.green
-        if g in seen.red_since_ns and g in seen.queues and seen.queues[g].vehicles > 0
-    ]
-    return max(waits, default=0.0)
+    """The longest that vehicles of one of the stage's approaches have been without green."""
+    since_ns = [seen.queues[g].waiting_since_ns for g in stage.green if g in seen.queues]
+    return max(((at_ns - since) / NS for since in since_ns if since is not None), default=0.0)

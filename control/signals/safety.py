@@ -1,7 +1,8 @@
 """Decides whether a stage request may go to the field. Nothing else makes a `StageCommanded`.
 
-In come `StageRequested` events, from the rule or from an operator, and the controllers' states; out go
-`StageCommanded` with sequence and expiry, or `CommandRefused` with what was seen and what was wanted.
+In come `StageRequested` events, from the rule or from an operator, and the controllers' states;
+out go `StageCommanded` with sequence and expiry, or `CommandRefused` with what was seen and what
+was wanted.
 
 Laws of this file:
 1. Everything that can hold back a signal command is in this file, whoever asks.
@@ -31,11 +32,11 @@ from causeway.events import (
     StageRequested,
 )
 from causeway.site import Junction, Site
+from control.sequences import following, newest
 
 NS = 1_000_000_000
 COMMAND_EXPIRES_NS = 2 * NS
 STATE_STALE_NS = 5 * NS
-SEQUENCE_MAX = 65_535
 OPERATOR = "operator:"
 
 
@@ -53,9 +54,7 @@ class _Seen(Struct):
 def conflicting(junction: Junction, aspects: str) -> tuple[str, str] | None:
     """The first pair of groups that show green or yellow together against the conflict matrix."""
     shown = {
-        group.id
-        for group, aspect in zip(junction.groups, aspects, strict=False)
-        if aspect in "Gy"
+        group.id for group, aspect in zip(junction.groups, aspects, strict=False) if aspect in "Gy"
     }
     for a, b in junction.conflicts:
         if a in shown and b in shown:
@@ -100,7 +99,7 @@ class SignalSafety:
             seen.pending_until_ns = 0
         seen.state = state
         seen.seen_at_ns = now.at_ns
-        seen.sequence = seen.sequence or state.sequence
+        seen.sequence = newest(seen.sequence, state.sequence)
 
     def _answer(self, request: StageRequested, now: Now) -> AnyEvent:
         refusal = self._refusal(request, now.at_ns)
@@ -111,7 +110,7 @@ class SignalSafety:
             )
         junction = self._junctions[request.junction]
         seen = self._seen[request.junction]
-        seen.sequence = seen.sequence % SEQUENCE_MAX + 1
+        seen.sequence = following(seen.sequence)
         change_ns = int((junction.yellow_s + junction.all_red_s) * NS)
         seen.pending_until_ns = now.at_ns + COMMAND_EXPIRES_NS + change_ns
         return StageCommanded(
@@ -150,6 +149,11 @@ class SignalSafety:
             return "fault", f"the controller reports {state.fault}"
         if state.mode is not SignalMode.CENTRE:
             return "not_remote", f"the controller is in mode {state.mode}, expected centre"
+        if len(state.aspects) != len(junction.groups):
+            shown = f"{len(state.aspects)} aspects for {len(junction.groups)} groups"
+            return "state_unknown", f"the controller reports {shown}"
+        if (pair := conflicting(junction, state.aspects)) is not None:
+            return "conflict", f"the controller shows green or yellow to {pair[0]} and {pair[1]}"
         if at_ns < seen.pending_until_ns:
             return "pending", "an earlier command is not yet shown"
         if state.interval is not Interval.GREEN:
