@@ -1,0 +1,418 @@
+"""Decides which conditions of the city deserve an alarm, how urgent each is and what it says.
+
+In come facts: levels, incidents, health, silence, unconfirmed commands, faults. Out go `Change`s:
+an alarm's condition holds (with priority and words in both languages), or it is normal again.
+`alarms.py` makes the life cycle of alarms from them. Each condition has an on delay and an off
+delay, so that what flutters does not chatter; levels come with their own hysteresis and have
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from causeway.events import (
+    AnyEvent,
+    CameraHealth,
+    CameraHealthObserved,
+    CommandConfirmed,
+    CommandUnconfirmed,
+    EngineStarted,
+    IncidentDetected,
+    IncidentEnded,
+    IncidentKind,
+    Interval,
+    InundationChanged,
+    Quality,
+    ReadingsObserved,
+    SignalMode,
+    SignalsObserved,
+    SignalState,
+    SourceLost,
+    SourceReached,
+    TideLevelChanged,
+)
+from causeway.site import Gate, Junction, Site
+from control.signals.safety import conflicting
+
+OPEN_RATIO = 0.02  # a gate that is less open is closed
+GATE_SLACK_S = 60.0  # beyond its time to travel, for the command to be made and taken
+OUTSIDE_BAND_M = 0.05  # the tide must fall so far below the closing level before a gate may be open
+INCIDENTS_MAX = 64  # open ones of a kind at one camera; more change nothing
+
+
+class Kind(NamedTuple):
+    """One row of the table: the alarm's tag, its delays and its words.
+
+    `{name}` is the asset's, other fields the condition's own.
+    """
+
+    tag: str
+    on_s: float
+    off_s: float
+    text_vi: str
+    text_en: str
+
+
+KINDS: dict[str, Kind] = {
+    "flood": Kind("FLOOD-{}", 0, 0, "Ngập {depth} cm {name}", "{depth} cm of water on {name}"),
+    "tide": Kind(
+        "TIDE-{}",
+        0,
+        0,
+        "Triều {name} vượt báo động {roman} ({threshold_vi} m)",
+        "Tide at {name} above alarm level {roman} ({threshold_en} m)",
+    ),
+    "stopped_vehicle": Kind(
+        "INC-{}-STOPPED", 0, 0, "Xe dừng bất thường: {name}", "Vehicle stopped: {name}"
+    ),
+    "congestion": Kind("INC-{}-CONGESTION", 0, 0, "Ùn tắc: {name}", "Congestion: {name}"),
+    "camera": Kind("CAM-{}", 5, 10, "Camera {name}: {health_vi}", "Camera {name}: {health_en}"),
+    "source": Kind("SRC-{}", 0, 5, "Mất liên lạc: {name}", "Contact lost: {name}"),
+    "command": Kind(
+        "CMD-{}", 0, 30, "{name} không thực hiện lệnh", "{name} did not do as commanded"
+    ),
+    "pump": Kind("PUMP-{}", 2, 5, "{name} báo lỗi", "{name} reports a fault"),
+    "gate": Kind("GATE-{}", 2, 5, "{name} báo lỗi", "{name} reports a fault"),
+    "gate_open": Kind(
+        "GATE-{}-OPEN",
+        GATE_SLACK_S,
+        5,
+        "{name} còn mở {open} % khi triều {outside_vi} m (mức đóng {closing_vi} m)",
+        "{name} still {open} % open at a tide of {outside_en} m (closes at {closing_en} m)",
+    ),
+    "signal": Kind("SIG-{}", 1, 5, "Đèn {name}: {what_vi}", "Signals {name}: {what_en}"),
+}
+FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
+TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
+ROMAN = {1: "I", 2: "II", 3: "III"}
+INCIDENT_PRIORITY = {IncidentKind.STOPPED_VEHICLE: 2, IncidentKind.CONGESTION: 3}
+CAMERA_PRIORITY = {
+    CameraHealth.LOST: 3,
+    CameraHealth.BROKEN: 3,
+    CameraHealth.FROZEN: 3,
+    CameraHealth.DARK: 4,
+    CameraHealth.UNKNOWN: 4,
+}
+CAMERA_WORDS = {
+    CameraHealth.LOST: ("mất hình", "no picture"),
+    CameraHealth.BROKEN: ("hình hỏng", "pictures cannot be decoded"),
+    CameraHealth.FROZEN: ("đứng hình", "picture frozen"),
+    CameraHealth.DARK: ("quá tối", "too dark"),
+    CameraHealth.UNKNOWN: ("chưa rõ", "not known"),
+}
+COMMAND_PRIORITY = 2
+PUMP_FAULT_PRIORITY = 2
+GATE_FAULT_PRIORITY = 2
+GATE_OPEN_PRIORITY = 1
+SIGNAL_PRIORITY = 1
+
+
+class Condition(Struct, frozen=True):
+    """What an alarm says while its condition holds."""
+
+    asset: str
+    kind: str
+    priority: int
+    text_vi: str
+    text_en: str
+    on_s: float
+    off_s: float
+
+
+class Change(NamedTuple):
+    """An alarm's condition holds now, or (None) is normal."""
+
+    alarm: str
+    condition: Condition | None
+
+
+class _Reading(Struct):
+    """A value and when it was measured."""
+
+    value: float
+    observed_at_ns: int
+
+
+class _State(Struct):
+    """What must be remembered between facts."""
+
+    readings: dict[str, _Reading] = {}  # of the points that are watched here
+    incidents: dict[str, list[str]] = {}  # the open ones, by alarm
+    gates_open: list[str] = []
+
+
+class Conditions:
+    """From facts to the conditions that alarm."""
+
+    hears = frozenset(
+        {
+            EngineStarted,
+            InundationChanged,
+            TideLevelChanged,
+            IncidentDetected,
+            IncidentEnded,
+            CameraHealthObserved,
+            SourceLost,
+            SourceReached,
+            CommandUnconfirmed,
+            CommandConfirmed,
+            ReadingsObserved,
+            SignalsObserved,
+        }
+    )
+
+    def __init__(self, site: Site) -> None:
+        self._names = _names(site)
+        self._source_priority = _source_priorities(site)
+        self._junctions = {j.id: j for j in site.junctions}
+        self._fault_of = {f"{p.id}/fault_bool": ("pump", p.id) for p in site.pumps}
+        self._fault_of |= {f"{g.id}/fault_bool": ("gate", g.id) for g in site.gates}
+        self._gate_of = {
+            f"{gate.id}/{quantity}": gate
+            for gate in site.gates
+            for quantity in ("opening_ratio", "outside_m")
+        }
+        self._state = _State()
+
+    def changes(self, event: AnyEvent) -> Iterator[Change]:
+        match event:
+            case EngineStarted():
+                yield from self._no_incidents()
+            case InundationChanged():
+                yield from self._flood(event)
+            case TideLevelChanged():
+                yield from self._tide(event)
+            case IncidentDetected():
+                yield from self._incident(event)
+            case IncidentEnded():
+                yield from self._incident_ended(event)
+            case CameraHealthObserved():
+                yield from self._camera(event)
+            case SourceLost():
+                yield from self._source_lost(event)
+            case SourceReached():
+                yield self._normal("source", event.source)
+            case CommandUnconfirmed():
+                yield from self._holds("command", event.target, COMMAND_PRIORITY)
+            case CommandConfirmed():
+                yield self._normal("command", event.target)
+            case ReadingsObserved():
+                yield from self._readings(event)
+            case SignalsObserved():
+                for state in event.states:
+                    yield from self._signal(state)
+            case _:
+                pass
+
+    def _holds(
+        self, kind: str, asset: str, priority: int, late_s: float = 0.0, **words: str
+    ) -> Iterator[Change]:
+        """The condition of an asset that the site knows; `late_s` adds to the on delay."""
+        name = self._names.get(asset)
+        if name is None:
+            return
+        row = KINDS[kind]
+        yield Change(
+            row.tag.format(asset),
+            Condition(
+                asset=asset,
+                kind=kind,
+                priority=priority,
+                text_vi=row.text_vi.format(name=name.vi, **words),
+                text_en=row.text_en.format(name=name.en, **words),
+                on_s=float(row.on_s) + late_s,
+                off_s=float(row.off_s),
+            ),
+        )
+
+    def _normal(self, kind: str, asset: str) -> Change:
+        return Change(KINDS[kind].tag.format(asset), None)
+
+    def _flood(self, event: InundationChanged) -> Iterator[Change]:
+        if event.level == 0:
+            yield self._normal("flood", event.segment)
+        else:
+            priority = FLOOD_PRIORITY[event.level]
+            depth = f"{event.depth_m * 100:.0f}"
+            yield from self._holds("flood", event.segment, priority, depth=depth)
+
+    def _tide(self, event: TideLevelChanged) -> Iterator[Change]:
+        if event.level == 0:
+            yield self._normal("tide", event.gauge)
+        else:
+            yield from self._holds(
+                "tide",
+                event.gauge,
+                TIDE_PRIORITY[event.level],
+                roman=ROMAN[event.level],
+                threshold_vi=_vi(event.threshold_m),
+                threshold_en=f"{event.threshold_m:.2f}",
+            )
+
+    def _incident(self, event: IncidentDetected) -> Iterator[Change]:
+        kind = event.kind.value
+        for change in self._holds(kind, event.camera, INCIDENT_PRIORITY[event.kind]):
+            open_now = self._state.incidents.setdefault(change.alarm, [])
+            if event.incident not in open_now and len(open_now) < INCIDENTS_MAX:
+                open_now.append(event.incident)
+            yield change
+
+    def _incident_ended(self, event: IncidentEnded) -> Iterator[Change]:
+        for alarm, open_now in list(self._state.incidents.items()):
+            if event.incident in open_now:
+                open_now.remove(event.incident)
+                if not open_now:
+                    del self._state.incidents[alarm]
+                    yield Change(alarm, None)
+
+    def _no_incidents(self) -> Iterator[Change]:
+        """The detectors start afresh and will say again what they see."""
+        alarms = list(self._state.incidents)
+        self._state.incidents = {}
+        for alarm in alarms:
+            yield Change(alarm, None)
+
+    def _camera(self, event: CameraHealthObserved) -> Iterator[Change]:
+        if event.health is CameraHealth.OK:
+            yield self._normal("camera", event.camera)
+        else:
+            health_vi, health_en = CAMERA_WORDS[event.health]
+            yield from self._holds(
+                "camera",
+                event.camera,
+                CAMERA_PRIORITY[event.health],
+                health_vi=health_vi,
+                health_en=health_en,
+            )
+
+    def _source_lost(self, event: SourceLost) -> Iterator[Change]:
+        priority = self._source_priority.get(event.source)
+        if priority is not None:
+            yield from self._holds("source", event.source, priority)
+
+    def _readings(self, event: ReadingsObserved) -> Iterator[Change]:
+        for point, at_ns, value, quality in zip(
+            event.points, event.observed_at_ns, event.values, event.qualities, strict=True
+        ):
+            fault, gate = self._fault_of.get(point), self._gate_of.get(point)
+            if fault is None and gate is None:
+                continue
+            before = self._state.readings.get(point)
+            overtaken = before is not None and at_ns <= before.observed_at_ns
+            if overtaken or quality not in (Quality.GOOD, Quality.UNCERTAIN):
+                continue
+            self._state.readings[point] = _Reading(value, at_ns)
+            if fault is not None:
+                yield from self._fault(*fault, value != 0)
+            elif gate is not None:
+                yield from self._gate_open(gate)
+
+    def _fault(self, kind: str, asset: str, faulty: bool) -> Iterator[Change]:
+        if faulty:
+            priority = PUMP_FAULT_PRIORITY if kind == "pump" else GATE_FAULT_PRIORITY
+            yield from self._holds(kind, asset, priority)
+        else:
+            yield self._normal(kind, asset)
+
+    def _gate_open(self, gate: Gate) -> Iterator[Change]:
+        opening = self._state.readings.get(f"{gate.id}/opening_ratio")
+        outside = self._state.readings.get(f"{gate.id}/outside_m")
+        if opening is None or outside is None:
+            return
+        known = gate.id in self._state.gates_open
+        limit_m = gate.closing_m - (OUTSIDE_BAND_M if known else 0.0)
+        wrong = opening.value > OPEN_RATIO and outside.value >= limit_m
+        if wrong and not known:
+            self._state.gates_open.append(gate.id)
+            yield from self._holds(
+                "gate_open",
+                gate.id,
+                GATE_OPEN_PRIORITY,
+                gate.travel_s,
+                open=f"{opening.value * 100:.0f}",
+                outside_vi=_vi(outside.value),
+                outside_en=f"{outside.value:.2f}",
+                closing_vi=_vi(gate.closing_m),
+                closing_en=f"{gate.closing_m:.2f}",
+            )
+        elif known and not wrong:
+            self._state.gates_open.remove(gate.id)
+            yield self._normal("gate_open", gate.id)
+
+    def _signal(self, state: SignalState) -> Iterator[Change]:
+        junction = self._junctions.get(state.junction)
+        if junction is None:
+            return
+        wrong = _wrong_signals(junction, state)
+        if wrong is None:
+            yield self._normal("signal", junction.id)
+        else:
+            what_vi, what_en = wrong
+            yield from self._holds(
+                "signal", junction.id, SIGNAL_PRIORITY, what_vi=what_vi, what_en=what_en
+            )
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode(self._state)
+
+    def restore(self, state: bytes) -> None:
+        self._state = msgspec.msgpack.decode(state, type=_State)
+
+
+def _wrong_signals(junction: Junction, state: SignalState) -> tuple[str, str] | None:
+    """What is wrong with a junction's signals, in both languages, or None."""
+    if (pair := conflicting(junction, state.aspects)) is not None:
+        groups = f"{pair[0]}, {pair[1]}"
+        return f"xanh xung đột ({groups})", f"conflicting green ({groups})"
+    if state.fault:
+        return f"lỗi {state.fault}", f"fault {state.fault}"
+    if state.interval is Interval.DARK:
+        return "tắt", "dark"
+    if state.interval is Interval.FLASHING or state.mode is SignalMode.FLASH:
+        return "nháy vàng", "flashing"
+    return None
+
+
+def _vi(value: float) -> str:
+    """Two decimals with a comma, as Vietnamese writes them."""
+    return f"{value:.2f}".replace(".", ",")
+
+
+class _Name(NamedTuple):
+    """What an asset is called in the texts."""
+
+    vi: str
+    en: str
+
+
+def _names(site: Site) -> dict[str, _Name]:
+    streets = {s.id: s.name for s in site.segments}
+    stations = {s.id: s.name for s in site.stations}
+    plain = (site.segments, site.gauges, site.junctions, site.plcs, site.gates, site.signs)
+    names = {asset.id: _Name(asset.name, asset.name) for assets in plain for asset in assets}
+    for camera in site.cameras:
+        street = streets.get(camera.segment, camera.segment)
+        name = camera.name if street in camera.name else f"{camera.name} ({street})"
+        names[camera.id] = _Name(name, name)
+    for pump in site.pumps:
+        station = stations.get(pump.station, pump.station)
+        names[pump.id] = _Name(f"Bơm {pump.id} ({station})", f"Pump {pump.id} ({station})")
+    for circuit in site.circuits:
+        street = streets.get(circuit.segment, circuit.segment)
+        names[circuit.id] = _Name(f"Chiếu sáng {street}", f"Street lights {street}")
+    return names
+
+
+def _source_priorities(site: Site) -> dict[str, int]:
+    """How urgent the silence of each source is. Cameras have their own alarm."""
+    priorities = {g.id: 3 if g.kind in ("tide", "street") else 4 for g in site.gauges}
+    priorities |= {j.id: 2 for j in site.junctions}
+    priorities |= {p.id: 1 if p.targets else 2 for p in site.plcs}
+    priorities |= {s.id: 3 for s in site.signs}
+    priorities |= {c.id: 4 for c in site.circuits}
+    return priorities
