@@ -17,8 +17,8 @@ from causeway.site import (
     Pump,
     PumpStation,
     RoadSegment,
-    SignalGroup,
     Sign,
+    SignalGroup,
     Site,
     Stage,
     TideLevels,
@@ -178,7 +178,11 @@ class Bench:
         return answers
 
     def read(
-        self, after_s: float = 0.0, quality: Quality = Quality.GOOD, late_s: float = 0.0, **values: float
+        self,
+        after_s: float = 0.0,
+        quality: Quality = Quality.GOOD,
+        late_s: float = 0.0,
+        **values: float,
     ) -> list[AnyEvent]:
         """Readings by point id, with `__` for `/` and `_` for `-` before it."""
         self.at_ns += int(after_s * NS)

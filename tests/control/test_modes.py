@@ -19,4 +19,8 @@ def test_an_asset_that_cannot_be_commanded_is_refused(site, bench, asset):
     request = ControlModeRequested(asset=asset, mode=ControlMode.MANUAL, operator="an")
     (refused,) = step(request)
     assert isinstance(refused, CommandRefused)
-    assert (refused.target, refused.interlock, refused.by) == (asset, "unknown_asset", "operator:an")
+    assert (refused.target, refused.interlock, refused.by) == (
+        asset,
+        "unknown_asset",
+        "operator:an",
+    )
