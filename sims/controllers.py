@@ -87,6 +87,11 @@ class SignalController:
         self._all_red_s = max(START_UP_S, self._junction.all_red_s)
         self._starting = True
 
+    @property
+    def first_group(self) -> str:
+        """The group that a fault without a group falls upon."""
+        return self._groups[0]
+
     # --- what the street and the centre see ----------------------------------------------------
 
     @property

@@ -116,15 +116,15 @@ class PlcServer:
 
     async def set_line(self, line: Line) -> None:
         """Open, silence or close the port. Raises RuntimeError where it cannot be had."""
-        self.line = line
         if line is Line.CLOSED:
             await self.close()
-            return
-        if self._server is None:
+        elif self._server is None:
             server = _Server(self._image, self._unit, self._address)
             await server.serve_forever(background=True)
             self._server = server
-        self._server.line = line
+        if self._server is not None:
+            self._server.line = line
+        self.line = line
 
     async def close(self) -> None:
         """Close the port and every connection."""

@@ -87,7 +87,7 @@ def test_a_command_is_a_change_over_through_yellow_and_all_red() -> None:
     street.until("ns")
     street.run(12)
     assert street.ask("ew") == "accepted"
-    seen = []
+    seen: list[str] = []
     for _ in range(40):
         street.run(0.2)
         if not seen or seen[-1] != street.aspects:
