@@ -39,8 +39,8 @@ STOP_TIMEOUT_S = 10.0
 PIPE_BYTES = 2**20
 
 # Runs as `python -I -S -c` with the parent's id, the death signal, user and group (-1: stay), argv.
-# setuid clears the death signal and exec keeps it, hence the order; Python's own files may be out of
-# the other user's reach, hence the early import.
+# setuid clears the death signal and exec keeps it, hence the order; Python's own files may be out
+# of the other user's reach, hence the early import.
 _LAUNCH = """
 import ctypes, os, signal, sys
 parent, death, uid, gid = map(int, sys.argv[1:5])
@@ -181,9 +181,13 @@ class Child:
 
     async def run(self) -> None:
         """Start it, and a task that tends it. Called by `Children.start` only."""
-        await self._spawn()
+        try:
+            await self._spawn()
+        except BaseException:
+            _close(self._how.keep_open)
+            raise
         self._tending = asyncio.create_task(self._tend(), name=f"tend {self.name}")
-        self._tending.add_done_callback(lambda _: self._changed.set())
+        self._tending.add_done_callback(self._end)
 
     def sample_memory(self) -> None:
         """Note the peaks up to now; Linux only."""
@@ -253,8 +257,12 @@ class Child:
                 log.exception("%s cannot be started again", self.name)
                 return
 
+    def _end(self, _: asyncio.Task[None]) -> None:
+        _close(self._how.keep_open)
+        self._changed.set()
+
     def _tell(self, exit_code: int) -> None:
-        if not self._stopping.is_set():
+        if exit_code != 0 and not self._stopping.is_set():
             log.warning("%s has ended by itself, exit code %d", self.name, exit_code)
         if self._on_exit is not None:
             try:
@@ -316,13 +324,18 @@ class Children:
 
         With `pipes` the child's standard input and output are `writer` and `reader`, else both its
         outputs go to the log. `restarts_max` is an hour. `keep_open` are file descriptors that it
-        inherits. `on_exit(child, exit_code)` is called at every end; a signal's code is negative.
+        inherits; ours are closed when it has ended for good, or cannot be started.
+        `on_exit(child, exit_code)` is called at every end; a signal's code is negative.
         """
         assert threading.current_thread() is threading.main_thread(), "see law 1"
         earlier = self._children.get(name)
         assert earlier is None or earlier.ended, f"a child {name!r} runs already"
+        program = shutil.which(argv[0])
+        if program is None:
+            _close(keep_open)
+            raise ChildUnstartable(name, argv[0])
         how = _How(
-            argv=(_program(name, argv[0]), *argv[1:]),
+            argv=(_absolute(program), *argv[1:]),
             pipes=pipes,
             env=env,
             cwd=cwd,
@@ -373,11 +386,14 @@ class Children:
                 child.trim_log()
 
 
-def _program(name: str, program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        raise ChildUnstartable(name, program)
-    return os.path.abspath(found)
+def _absolute(path: str) -> str:
+    """Not resolved: the python of a virtual environment is a link that must stay one."""
+    return os.path.abspath(path)
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 async def _has_ended(pid: int) -> None:
