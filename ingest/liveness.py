@@ -1,9 +1,9 @@
 """Decides which MQTT devices are reached and which have fallen silent.
 
 In come readings, states and answers, and `Tick`; out go `SourceReached` at the first word of a
-device and after each silence, and `SourceLost` when nothing was heard for longer than its stale time:
-a gauge's is the shortest of its quantities', the others' stands in `causeway/streams.py`. PLCs are
-the poller's to judge, and cameras the vision worker's.
+device and after each silence, and `SourceLost` when nothing was heard for longer than its stale
+time: a gauge's is the shortest of its quantities', the others' stands in `causeway/streams.py`.
+PLCs are the poller's to judge, and cameras the vision worker's.
 
 Laws of this file:
 1. A device that was never heard is unknown for its stale time after the start, then lost.

@@ -1,9 +1,9 @@
 """Talks MQTT with the field: takes telemetry in, sends commands and the heartbeat out.
 
 `Telemetry` subscribes and turns messages into the engine's inputs by way of `payloads.py` and
-`gathering.py`; `MqttCommands` publishes. This is the only file that knows which MQTT libraries there
-are: mqttium receives, since it leaves the acknowledgement to us; aiomqtt, which acknowledges before
-anybody has seen a message, only sends.
+`gathering.py`; `MqttCommands` publishes. This is the only file that knows which MQTT libraries
+there are: mqttium receives, since it leaves the acknowledgement to us; aiomqtt, which acknowledges
+before anybody has seen a message, only sends.
 
 Laws of this file:
 1. A message is acknowledged (PUBACK) after the journal's acknowledgement of every input that came

@@ -207,7 +207,7 @@ class Payloads:
         kind, _, rest = topic.removeprefix(ROOT).partition("/")
         device, slash, end = rest.partition("/")
         known = self._speakers.get(f"{kind}/{slash}{end}") if topic.startswith(ROOT) else None
-        if known is None:
+        if known is None or not device:
             raise _Refused(Reason.UNKNOWN_TOPIC, "no such topic")
         if device in known:
             return device
@@ -356,23 +356,25 @@ def _plain(payload: bytes, error: Exception) -> object:
 
     Python's JSON reader, unlike the standard, knows NaN: devices that write it are common.
     """
+    well_formed = isinstance(error, msgspec.ValidationError)
     try:
-        if payload[0] in _JSON_STARTS:
+        if payload[0] not in _JSON_STARTS:
+            return msgspec.msgpack.decode(payload)
+        if well_formed or _NOT_A_NUMBER.search(payload):
             return json.loads(payload.decode())
-        return msgspec.msgpack.decode(payload)
     except _UNREADABLE:
-        raise _unreadable(payload, error) from None
+        pass
+    raise _unreadable(payload, error)
 
 
 def _converted(entry: object) -> _Reading:
     """One element that was not read as a reading, to say what is wrong with it."""
     try:
-        reading = msgspec.convert(entry, _Reading)
+        return msgspec.convert(entry, _Reading)
     except _UNREADABLE as error:
-        raise _Refused(Reason.MALFORMED, f"{error}; seen {_short(entry)}") from None
-    except OverflowError:
-        raise _Refused(Reason.NOT_A_NUMBER, "a value too large for a float") from None
-    return reading
+        too_large = _OUT_OF_FLOAT in str(error)
+        reason = Reason.NOT_A_NUMBER if too_large else Reason.MALFORMED
+        raise _Refused(reason, f"{error}; seen {_short(entry)}") from None
 
 
 def _struct(payload: bytes, kind: type[T]) -> T:
