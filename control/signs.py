@@ -43,10 +43,10 @@ class _Seen(Struct):
     manual: bool = False
 
 
-class SignCommands:
+class Signs:
     """Turns sign requests into commands, or refuses them."""
 
-    name = "sign_commands"
+    name = "signs"
     hears = frozenset({SignRequested, SignObserved, ControlModeChanged})
 
     def __init__(self, site: Site) -> None:

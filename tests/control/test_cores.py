@@ -47,7 +47,7 @@ from control.modes import ControlModes
 from control.pumps import PumpHysteresis
 from control.signals.greedy import GreedySignals
 from control.signals.safety import SignalSafety
-from control.signs import SignCommands
+from control.signs import Signs
 
 CORES = (
     ControlModes,
@@ -60,7 +60,7 @@ CORES = (
     SignalSafety,
     StreetLighting,
     LightingCommands,
-    SignCommands,
+    Signs,
     Alarms,
 )
 START_NS = 1_763_980_800_000_000_000
