@@ -1,12 +1,13 @@
 """A scenario as typed data: when it begins, its tide, rain and traffic, and what goes wrong in it.
 
-In comes one TOML file of `sims/scenarios/`; out comes a `Scenario`, or `ScenarioInvalid` with every
-fault found. A scenario is made for any site, so what it names is held against one with `wrong_for`;
-`load_scenario(file, site)` does both. Nothing of it is known to the centre.
+In comes one TOML file of `sims/scenarios/`; out comes a `Scenario`, or `ScenarioInvalid` with
+every fault found. A scenario is made for any site, so what it names is held against one with
+`wrong_for`; `load_scenario(file, site)` does both. Nothing of it is known to the centre.
 
 Laws of this file:
 1. Every time is an instant with an offset, so that a scenario means the same on every machine.
-2. The same file gives the same rain, tide, traffic and faults: all that is random has its `seed`.
+2. The same file gives the same rain, tide, traffic and faults: all that is random has its
+   `seed`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class RainCell(Struct, frozen=True, forbid_unknown_fields=True):
     """A cloudburst that grows, holds, fades, and moves: a bell in space, a trapezium in time.
 
     `at` is its middle at `begins`. The peak is reached after `rise_s` and held until `fall_s`
-    before the end. At `radius_m` from the middle it rains 0.61 of the peak (one standard deviation).
+    before the end. At `radius_m` from the middle it rains 0.61 of the peak (one deviation).
     """
 
     at: LonLat
