@@ -209,7 +209,7 @@ class Confirmations:
         match event:
             case SignalsObserved():
                 for state in event.states:
-                    words = f"{state.stage} {state.interval}"
+                    words = f"{state.stage!r} {state.interval}"
                     stage = state.stage if state.interval is Interval.GREEN else ""
                     yield _Shown(state.junction, words, stage, 0.0)
             case SignObserved():
@@ -219,8 +219,8 @@ class Confirmations:
                 yield _Shown(event.circuit, _in_words(level), level, LEVEL_RATIO)
             case ReadingsObserved():
                 yield from self._read(event)
-            case _:
-                pass
+            case _:  # nothing else shows what the field does
+                return
 
     def _read(self, event: ReadingsObserved) -> Iterator[_Shown]:
         for point, value, quality in zip(event.points, event.values, event.qualities, strict=True):

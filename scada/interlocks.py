@@ -1,9 +1,9 @@
 """Decides whether a pump or gate request may go to the field. Nothing else makes their commands.
 
-In come `PumpRequested` and `GateRequested`, from an engine or an operator, the plant's readings and
-what became of earlier commands; out go `PumpCommanded` and `GateCommanded` with sequence and expiry,
-or `CommandRefused` with what was seen and what was wanted. `modbus.py` writes them to the PLC, whose
-own trips stand behind these; `confirmations.py` watches whether the plant obeys.
+In come `PumpRequested` and `GateRequested`, from an engine or an operator, the plant's readings
+and what became of earlier commands; out go `PumpCommanded` and `GateCommanded` with sequence and
+expiry, or `CommandRefused` with what was seen and what was wanted. `modbus.py` writes them to the
+PLC, whose own trips stand behind these; `confirmations.py` watches whether the plant obeys.
 
 Laws of this file:
 1. Everything that can stop a pump or gate command is in this file, whoever asks.
@@ -302,10 +302,13 @@ class Interlocks:
     # --- what is answered --------------------------------------------------------------------
 
     def _answer_pump(self, request: PumpRequested, at_ns: int) -> AnyEvent:
-        refusal = next(self._against_pump(request, at_ns), None)
+        pump = self._pumps.get(request.pump)
+        if pump is None:
+            unknown = "unknown_asset", f"no pump {request.pump!r}"
+            return _refused(request.pump, unknown, request.by)
+        refusal = next(self._against_pump(pump, request, at_ns), None)
         if refusal is not None:
-            return _refused(request.pump, refusal, request.by)
-        pump = self._pumps[request.pump]
+            return _refused(pump.id, refusal, request.by)
         sequence = self._take_mailbox(pump.id, at_ns, PUMP_OBEYS_NS)
         history = self._state.pumps[pump.id]
         history.commanded_start_ns = 0
@@ -324,10 +327,13 @@ class Interlocks:
         )
 
     def _answer_gate(self, request: GateRequested, at_ns: int) -> AnyEvent:
-        refusal = next(self._against_gate(request, at_ns), None)
+        gate = self._gates.get(request.gate)
+        if gate is None:
+            unknown = "unknown_asset", f"no gate {request.gate!r}"
+            return _refused(request.gate, unknown, request.by)
+        refusal = next(self._against_gate(gate, request, at_ns), None)
         if refusal is not None:
-            return _refused(request.gate, refusal, request.by)
-        gate = self._gates[request.gate]
+            return _refused(gate.id, refusal, request.by)
         obeys_ns = int((gate.travel_s * 1.5 + 10) * NS)
         return GateCommanded(
             gate=gate.id,
@@ -350,11 +356,7 @@ class Interlocks:
 
     # --- the interlocks: each generator gives what stands against a request, the gravest first
 
-    def _against_pump(self, request: PumpRequested, at_ns: int) -> Iterator[Refusal]:
-        pump = self._pumps.get(request.pump)
-        if pump is None:
-            yield "unknown_asset", f"no pump {request.pump!r}"
-            return
+    def _against_pump(self, pump: Pump, request: PumpRequested, at_ns: int) -> Iterator[Refusal]:
         yield from self._against_any(pump.id, request.by, at_ns)
         if request.run:
             yield from self._against_start(pump, at_ns)
@@ -362,11 +364,7 @@ class Interlocks:
             yield from self._against_stop(pump, at_ns)
         yield from self._against_mailbox(pump.id, at_ns)
 
-    def _against_gate(self, request: GateRequested, at_ns: int) -> Iterator[Refusal]:
-        gate = self._gates.get(request.gate)
-        if gate is None:
-            yield "unknown_asset", f"no gate {request.gate!r}"
-            return
+    def _against_gate(self, gate: Gate, request: GateRequested, at_ns: int) -> Iterator[Refusal]:
         if not 0.0 <= request.opening_ratio <= 1.0:
             yield "out_of_range", f"opening {request.opening_ratio}, wanted 0 to 1"
         yield from self._against_any(gate.id, request.by, at_ns)
@@ -430,7 +428,7 @@ class Interlocks:
             yield "starts_per_hour", f"{starts} starts in the last hour, allowed {allowed}"
 
     def _against_load(self, pump: Pump, at_ns: int) -> Iterator[Refusal]:
-        """One start at a time; the new pump is taken to draw, by its flow, what those running do."""
+        """One start at a time; the new pump is taken to draw by its flow what those running do."""
         station = self._stations[pump.station]
         starting = self._state.starts[station.id]
         if at_ns < starting.until_ns:

@@ -309,7 +309,7 @@ class PlcLink:
                 self._written = (mailbox.sequence, self.plc.targets[mailbox.target - 1])
 
     async def _beat(self, line: _Line) -> None:
-        """Change the watchdog's count each second while the journal keeps up; ends with the line."""
+        """Change the watchdog's count each second while the journal keeps up; ends with `line`."""
         with suppress(PlcSilent):
             while True:
                 silent_s = asyncio.get_running_loop().time() - self._journalled_at_s
