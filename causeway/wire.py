@@ -21,7 +21,7 @@ _LENGTH = struct.Struct(">I")
 
 _encoder = msgspec.msgpack.Encoder()
 _steps = msgspec.msgpack.Decoder(Step)
-_events = msgspec.msgpack.Decoder(AnyEvent)
+_events: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
 _frames = msgspec.msgpack.Decoder(EncodedFrame)
 
 
