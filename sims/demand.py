@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sims.city import Network
 from sims.scenario import TrafficLevel
 
-# Of what is not a motorbike: cars and taxis, buses, trucks and vans (heavy trucks are kept out of the
-# centre of Ho Chi Minh City by day).
+# Of what is not a motorbike: cars and taxis, buses, trucks and vans (heavy trucks are kept out of
+# the centre of Ho Chi Minh City by day).
 OTHER_KINDS = ("car", "bus", "truck")
 OTHER_SHARES = (0.86, 0.06, 0.08)
 UNDER_WAY_H = (

@@ -7,13 +7,14 @@ not the site's alarm levels.
 
 from __future__ import annotations
 
-KINDS = ("motorbike", "car", "bus", "truck", "emergency")
+KINDS = ("motorbike", "car", "bus", "truck", "emergency", "works")
 CLASS_OF = {  # SUMO's vehicle classes; two for motorbikes, the wary and the bold
     "motorbike": ("motorcycle", "moped"),
     "car": ("passenger",),
     "bus": ("bus",),
     "truck": ("truck",),
     "emergency": ("emergency",),
+    "works": (),
 }
 EVERY_CLASS = tuple(c for kind in KINDS for c in CLASS_OF[kind])
 # From this depth on a class stays out. The exhausts and air filters of underbone motorbikes stand

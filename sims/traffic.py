@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causeway.site import Site
-from sims.city import Network, build_network
+from sims.city import Edge, Network, build_network
 from sims.demand import Arrivals, Trip
 from sims.passability import (
     CLASS_OF,
@@ -55,6 +55,8 @@ PUSHING_M_S = 1.2
 BRAKING_M_S2 = 4.0
 STALL_PLACE_M = 45.0  # before the stop line
 BUMPER_ROOM_M = 3.0
+WORKS_S = 1e6  # until the lane is opened again
+ANOTHER_GOAL_TRIES = 4
 KEEPS_BESIDE_M = 1.2  # how far from the middle of its lane a motorbike likes to ride
 
 VEHICLE = np.dtype(
@@ -71,6 +73,7 @@ VEHICLE = np.dtype(
 )
 
 
+WORKS = KINDS.index("works")
 Vehicles = NDArray[np.void]  # of VEHICLE
 
 
@@ -100,6 +103,7 @@ TYPES = {
     "truck": VehicleType(
         "truck", "truck", 7.2, 2.3, f'minGap="2" tau="1.2" accel="1.3" {FOUR_WHEELS}'
     ),
+    "works": VehicleType("works", "authority", 18.0, 2.7, 'minGap="1"'),
     "emergency": VehicleType("emergency", "emergency", 5.5, 2.0, f'minGap="1.5" {FOUR_WHEELS}'),
 }
 
@@ -114,6 +118,15 @@ class _Seen(NamedTuple):
     edge: NDArray[np.int32]  # place in the network's edges; -1 within a junction
     to_stop_line_m: NDArray[np.float32]
     vehicles: Vehicles
+
+
+class _Breakdown(NamedTuple):
+    """A vehicle that is to stop in its lane; `placed` is a new one that waits for room."""
+
+    segment: str
+    kind: str
+    until_s: float
+    placed: str
 
 
 class TrafficRunning(Exception):
@@ -150,8 +163,9 @@ class Traffic:
         self._was_on: dict[str, str] = {}
         self._depths_m: dict[str, float] = {}
         self._banned: dict[str, tuple[str, ...]] = {}
-        self._closed_lanes: dict[str, set[int]] = {}
+        self._works: dict[tuple[str, int], str] = {}
         self._kept_out: dict[str, tuple[str, ...]] = {}
+        self._breakdowns: list[_Breakdown] = []
         self._pushing: dict[str, str] = {}
         self._rain_mm_h = 0.0
         self._aspects: dict[str, str] = {}
@@ -184,6 +198,7 @@ class Traffic:
         for trip in self._arrivals.next(STEP_S, self.demand_factor):
             self._let_in(trip)
         self._stall_in_water()
+        self._break_down()
         libsumo.simulationStep()
         self._steps += 1
         for name in libsumo.simulation.getArrivedIDList():
@@ -215,6 +230,7 @@ class Traffic:
         standing = (
             (seen.edge == self._edge_place[approach])
             & (seen.vehicles["speed"] < HALTED_M_S)
+            & (seen.vehicles["kind"] != WORKS)
             & (seen.to_stop_line_m < QUEUE_DETECTOR_M)
         )
         return int(np.count_nonzero(standing))
@@ -271,12 +287,25 @@ class Traffic:
         edge = self.network.edges[segment]
         if not 1 <= lane <= len(edge.lanes):
             raise ValueError(f"{segment} has no lane {lane}; expected 1 to {len(edge.lanes)}")
-        lanes = self._closed_lanes.setdefault(segment, set())
+        works = self._works.pop((segment, lane), "")
+        if works:
+            libsumo.vehicle.remove(works)
         if closed:
-            lanes.add(lane)
-        else:
-            lanes.discard(lane)
-        self._set_permissions(edge.segment)
+            self._works[segment, lane] = self._put_works(edge, lane)
+
+    def _put_works(self, edge: Edge, lane: int) -> str:
+        """Barriers across the middle of a lane.
+
+        An obstacle, because a lane that SUMO forbids over its whole length leaves those who must
+        turn from it standing at the stop line for good.
+        """
+        self._count += 1
+        name = f"works-{self._count}"
+        at_m = (edge.length_m + TYPES["works"].length_m) / 2
+        libsumo.vehicle.add(name, self._route((edge.id,)), typeID="works", departSpeed="0")
+        libsumo.vehicle.moveTo(name, edge.lanes[lane - 1].id, at_m)
+        libsumo.vehicle.setStop(name, edge.id, at_m, lane - 1, WORKS_S)
+        return name
 
     def ban(self, segment: str, classes: Iterable[str]) -> None:
         """Keep classes (of passability.KINDS) out of a segment; with none, let all in again."""
@@ -297,46 +326,77 @@ class Traffic:
         out = tuple(c for c in EVERY_CLASS if c in banned or c in closed)
         changed = False
         for edge in self.network.edges_of(segment):
-            lanes = self._closed_lanes.get(edge, set())
-            for number, lane in enumerate(self.network.edges[edge].lanes, 1):
-                kept_out = EVERY_CLASS if number in lanes else out
-                if self._kept_out.get(lane.id, ()) != kept_out:
-                    self._kept_out[lane.id] = kept_out
-                    libsumo.lane.setDisallowed(lane.id, kept_out)
-                    changed = True
+            if self._kept_out.get(edge, ()) != out:
+                self._kept_out[edge] = out
+                for lane in self.network.edges[edge].lanes:
+                    libsumo.lane.setDisallowed(lane.id, out)
+                changed = True
         if changed:
             self._reroute_around(set(self.network.edges_of(segment)))
 
     def _reroute_around(self, edges: set[str]) -> None:
         """Who meant to drive there finds another way, or another place to go to."""
         for name in self._seen.names:
-            ahead = libsumo.vehicle.getRoute(name)[libsumo.vehicle.getRouteIndex(name) + 1 :]
+            at = libsumo.vehicle.getRouteIndex(name)
+            here, *ahead = libsumo.vehicle.getRoute(name)[at:]
             if edges.isdisjoint(ahead):
                 continue
-            on = libsumo.vehicle.getRoadID(name)
-            type_ = libsumo.vehicle.getTypeID(name)
-            here = on if on in self._edge_place else ahead[0]
-            for goal in (ahead[-1], *(self._arrivals.exit_from(here) for _ in range(3))):
-                if libsumo.simulation.findRoute(here, goal, type_).edges:
-                    libsumo.vehicle.changeTarget(name, goal)
-                    break
-            else:
+            if not self._find_way(name, here, ahead[-1]):
                 self.turned_away += 1
+
+    def _find_way(self, name: str, here: str, goal: str) -> bool:
+        """Give a vehicle the quickest open route, to its goal or else to another exit.
+
+        The type is read from the name: setLateralAlignment gave the vehicle a type of its own, and
+        libsumo 1.28 frees that type under it when findRoute is asked with it.
+        """
+        edges = self._way(name.partition("-")[0], here, goal)
+        if not edges:
+            return False
+        try:
+            libsumo.vehicle.setRoute(name, edges)
+        except libsumo.TraCIException:
+            return False  # it is past the last place where it could have turned
+        return True
+
+    def _way(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
+        """The quickest open route to a goal or, when there is none, to another exit."""
+        for exit_ in (goal, *(self._arrivals.exit_from(here) for _ in range(ANOTHER_GOAL_TRIES))):
+            found: tuple[str, ...] = libsumo.simulation.findRoute(here, exit_, type_, -1.0, 1).edges
+            if found:
+                return found
+        return ()
 
     # -- vehicles that stop
 
-    def stall_vehicle(self, segment: str, kind: str, for_s: float) -> str:
-        """Stop a vehicle of a kind in its lane, one that is there or a new one; gives its name."""
-        edges = self.network.edges_of(segment)
+    def stall_vehicle(self, segment: str, kind: str, for_s: float) -> None:
+        """Let a vehicle of a kind break down in its lane: one that is there, or a new one."""
+        self._breakdowns.append(_Breakdown(segment, kind, self._steps * STEP_S + for_s, ""))
+
+    def _break_down(self) -> None:
+        """Stop who is to break down; a new vehicle may have to wait for room on the road."""
+        now_s = self._steps * STEP_S
+        waiting = []
+        for breakdown in self._breakdowns:
+            for_s = breakdown.until_s - now_s
+            if for_s <= 0 or breakdown.placed in self._was_on or self._stop_one(breakdown, for_s):
+                continue
+            placed = breakdown.placed
+            if not placed or placed not in libsumo.simulation.getPendingVehicles():
+                placed = self._place_stalled(breakdown, for_s)
+            waiting.append(breakdown._replace(placed=placed))
+        self._breakdowns = waiting
+
+    def _stop_one(self, breakdown: _Breakdown, for_s: float) -> bool:
+        """Stop the vehicle that is nearest to where a camera looks."""
         seen = self._seen
-        there = np.isin(seen.edge, [self._edge_place[e] for e in edges])
-        there &= seen.vehicles["kind"] == KINDS.index(kind)
+        edges = [self._edge_place[e] for e in self.network.edges_of(breakdown.segment)]
+        there = np.isin(seen.edge, edges)
+        there &= seen.vehicles["kind"] == KINDS.index(breakdown.kind)
         candidates = np.flatnonzero(there)
         away_m = np.abs(seen.to_stop_line_m[candidates] - STALL_PLACE_M)
-        for i in candidates[np.argsort(away_m, kind="stable")]:
-            if self._stop(seen.names[i], for_s):
-                return seen.names[i]
-        return self._place_stalled(edges[0], kind, for_s)
+        nearest = candidates[np.argsort(away_m, kind="stable")]
+        return any(self._stop(seen.names[i], for_s) for i in nearest)
 
     def _stop(self, name: str, for_s: float) -> bool:
         """Stop a vehicle where it is; False when it cannot."""
@@ -354,12 +414,13 @@ class Traffic:
             return False
         return True
 
-    def _place_stalled(self, edge: str, kind: str, for_s: float) -> str:
-        """A new vehicle that stops on an edge as soon as there is room for it."""
-        type_ = next(t for t, v in TYPES.items() if v.kind == kind)
+    def _place_stalled(self, breakdown: _Breakdown, for_s: float) -> str:
+        """A new vehicle that stops on an edge as soon as there is room for it; gives its name."""
+        edge = self.network.edges_of(breakdown.segment)[0]
+        type_ = next(t for t, v in TYPES.items() if v.kind == breakdown.kind)
         length_m = self.network.edges[edge].length_m
         at_m = max(length_m - STALL_PLACE_M, length_m / 2)
-        from_m = max(at_m - 15.0, TYPES[type_].length_m + 0.1)
+        from_m = min(max(at_m - 15.0, TYPES[type_].length_m + 0.1), at_m)
         name = self._let_in(Trip(edge, self._arrivals.exit_from(edge), type_), from_m=from_m)
         if name:
             libsumo.vehicle.setStop(name, edge, at_m, 0, for_s)
@@ -400,15 +461,15 @@ class Traffic:
         if len(self._was_on) >= RUNNING_MAX and from_m is None:
             self.turned_away += 1
             return ""
-        found = libsumo.simulation.findRoute(trip.entry, trip.exit, trip.type, -1.0, 1)
-        if not found.edges:
+        edges = self._way(trip.type, trip.entry, trip.exit)
+        if not edges:
             self.turned_away += 1
             return ""
         self._count += 1
         name = f"{trip.type}-{self._count}"
         libsumo.vehicle.add(
             name,
-            self._route(found.edges),
+            self._route(edges),
             typeID=trip.type,
             departLane="0" if from_m is not None else "random" if under_way else "best",
             departPos="random_free" if under_way else "base" if from_m is None else str(from_m),
