@@ -141,8 +141,8 @@ class Watershed(Struct, frozen=True, forbid_unknown_fields=True):
     catchment: tuple[Catchment, ...]
     street: tuple[Street, ...]
     sewer: tuple[Sewer, ...]
-    reach: tuple[Reach, ...]
-    basin: tuple[Basin, ...]
+    reach: tuple[Reach, ...] = ()
+    basin: tuple[Basin, ...] = ()
     gutter: tuple[Gutter, ...] = ()
     spill: tuple[Spill, ...] = ()
     chamber: tuple[Chamber, ...] = ()
