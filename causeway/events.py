@@ -578,6 +578,16 @@ class ControlModeChanged(Event, frozen=True, kw_only=True):
     operator: str
 
 
+class CoreFailed(Event, frozen=True, kw_only=True):
+    """A core met an event with an error; it has not answered it, or not to the end.
+
+    `error` is the error's type, and no more: a text could differ from run to run.
+    """
+
+    core: str
+    error: str
+
+
 class CascadeCut(Event, frozen=True, kw_only=True):
     """The cores answered each other past the limit; so many events were left unanswered."""
 
@@ -631,6 +641,7 @@ AnyEvent = (
     | AlarmShelved
     | AlarmUnshelved
     | ControlModeChanged
+    | CoreFailed
     | CascadeCut
 )
 AnyCommand = PumpCommanded | GateCommanded | StageCommanded | SignCommanded | LightingCommanded

@@ -84,6 +84,7 @@ STREAMS: dict[type, Stream] = {
     e.AlarmShelved: _ANSWER,
     e.AlarmUnshelved: _ANSWER,
     e.ControlModeChanged: _ANSWER,
+    e.CoreFailed: _ANSWER,
     e.CascadeCut: _ANSWER,
 }
 
