@@ -7,6 +7,7 @@ break breaks here, and the program finds out by what it measures.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from causeway.site import Gate, Plc, Pump, PumpStation, Site
 
@@ -105,7 +106,7 @@ class GateDrive:
 class Machines:
     """All machines behind one PLC; they outlive a restart of its program."""
 
-    def __init__(self, site: Site, plc: Plc, opening_ratio: float = 1.0) -> None:
+    def __init__(self, site: Site, plc: Plc, openings: Mapping[str, float] | None = None) -> None:
         stations = {s.id: s for s in site.stations if s.plc == plc.id}
         count = {s: sum(p.station == s for p in site.pumps) for s in stations}
         self.pumps = {
@@ -113,4 +114,8 @@ class Machines:
             for p in site.pumps
             if p.station in stations
         }
-        self.gates = {g.id: GateDrive(g, opening_ratio) for g in site.gates if g.plc == plc.id}
+        self.gates = {
+            g.id: GateDrive(g, (openings or {}).get(g.id, 1.0))
+            for g in site.gates
+            if g.plc == plc.id
+        }

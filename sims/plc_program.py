@@ -76,6 +76,10 @@ class PumpControl:
         self._starts_ns: deque[int] = deque(maxlen=64)
         self._bad_s: dict[str, float] = {}
 
+    def found_running(self) -> None:
+        """The pump runs already when the program begins."""
+        self.contactor, self.motor.speed_ratio = True, 1.0
+
     def start(self, now_ns: int, sump_m: float) -> Result:
         """Switch on, if nothing speaks against it."""
         if self.fault:

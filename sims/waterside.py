@@ -35,6 +35,7 @@ class Water(Protocol):
     def tide_m(self) -> float: ...
     def rain_mm_h(self, gauge: str) -> float: ...
     def pump_flow_m3s(self, pump: str) -> float: ...
+    def opening_ratio(self, gate: str) -> float: ...
     def set_pump(self, pump: str, running: bool) -> None: ...
     def set_gate(self, gate: str, opening_ratio: float) -> None: ...
 
@@ -51,10 +52,15 @@ class Waterside:
         self._network = Network()
         self._gauges = gauges(site, self._network, now_ns, speed)
         self._gauge_of = {g.id: g for g in site.gauges}
-        self._machines = {plc.id: Machines(site, plc) for plc in site.plcs}
+        openings = {g.id: water.opening_ratio(g.id) for g in site.gates}
+        self._machines = {plc.id: Machines(site, plc, openings) for plc in site.plcs}
         self.programs = {
             plc.id: PlcProgram(site, plc, self._machines[plc.id], now_ns) for plc in site.plcs
         }
+        for program in self.programs.values():
+            for id_, pump in program.pumps.items():
+                if water.pump_flow_m3s(id_) > 0:
+                    pump.found_running()
         self.lines = {plc.id: Line.ANSWERS for plc in site.plcs}
         self._rain = tuple(g.id for g in site.gauges if g.kind == "rain")
 
