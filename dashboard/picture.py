@@ -22,7 +22,10 @@ from causeway import events as e
 from causeway.events import AnyEvent, Now, Quality, Step
 from causeway.site import Site
 from causeway.streams import STREAMS
+from dashboard.alarm_table import AlarmTable
+from dashboard.camera_table import CameraTable
 from dashboard.chains import NS, Chains
+from dashboard.closure_table import ClosureTable
 from dashboard.command_log import CommandLog
 from dashboard.congestion import Congestion
 from dashboard.tables import Delta, Rows, Tables, Value
@@ -61,11 +64,7 @@ SHOWN_QUANTITIES = {
     "remote_bool": "remote",
     "power_kw": "power_kw",
 }
-BOXES_MAX = 40
-ALARMS_MAX = 2_000
-INCIDENTS_MAX = 200
 SOURCES_MAX = 5_000  # what is unknown to the site may speak too, and is rejected under its name
-ENDED_SHOWN_S = 600.0
 COUNTS_SHOWN_EVERY_S = 5.0  # message counts change with each message: told now and then
 SIGNAL_STALE_S = STREAMS[e.SignalsObserved].stale_s or 10.0
 STALE = 3
@@ -100,6 +99,9 @@ class Picture:
         self._congestion = Congestion(site, self._tables)
         self._rain = Rain(site, self._tables)
         self._tide = Tide(site, self._tables)
+        self._cameras = CameraTable(site, self._tables, self._congestion)
+        self._alarms = AlarmTable(self._tables)
+        self._closures = ClosureTable(self._tables, self._chains)
         self._counts: dict[str, int] = {}
         self._counts_shown_at_ns = 0
         self._street_of = {
@@ -108,7 +110,6 @@ class Picture:
             if g.kind == "street" and g.segment is not None
         }
         self._place_of = _places(site)
-        self._camera_segment = {c.id: c.segment for c in site.cameras}
         self._folds = self._fold_of_type()
         self._empty_rows()
 
@@ -185,9 +186,6 @@ class Picture:
             put("signals", j.id, **_UNKNOWN_SIGNAL, control="automatic", wanted="", at=0, since=0)
         for s in site.segments:
             put("segments", s.id, depth_m=None, level=0, congestion=0, closure="", at=0)
-        for c in site.cameras:
-            put("cameras", c.id, health="unknown", why="", at=0, frame_at=0, occupancy=None)
-            put("cameras", c.id, moving=None, boxes=[], incident="")
         for p in site.pumps:
             put("pumps", p.id, running=None, fault=None, flow_m3s=None, current_a=None)
             put("pumps", p.id, mode="automatic", wanted=None)
@@ -209,26 +207,13 @@ class Picture:
             self._readings: (e.ReadingsReceived, e.ReadingsObserved),
             self._field: (e.SignalsObserved, e.SignObserved, e.LightingObserved),
             self._source: (e.SourceReached, e.SourceLost, e.Rejected),
-            self._camera: (
-                e.CameraHealthObserved,
-                e.TrafficMeasured,
-                e.IncidentDetected,
-                e.IncidentEnded,
-            ),
-            self._alarm: (
-                e.AlarmRaised,
-                e.AlarmReturned,
-                e.AlarmAcknowledged,
-                e.AlarmShelved,
-                e.AlarmUnshelved,
-            ),
+            self._camera: CameraTable.hears,
+            self._alarms.take: AlarmTable.hears,
+            self._closures.take: ClosureTable.hears,
             self._water: (
                 e.TideLevelChanged,
                 e.InundationChanged,
                 e.ForecastIssued,
-                e.ClosureProposed,
-                e.ClosureWithdrawn,
-                e.ClosureDecided,
             ),
             self._mode: (e.ControlModeChanged,),
             self._commands.take: CommandLog.hears,
@@ -252,23 +237,11 @@ class Picture:
             silent = isinstance(seen, float) and at - seen > SIGNAL_STALE_S
             if silent and row["interval"] != "unknown":
                 self._tables.put("signals", junction, **_UNKNOWN_SIGNAL, since=seen)
-        self._forget_ended(at)
+        self._cameras.forget_ended(at)
         if now.at_ns - self._counts_shown_at_ns >= COUNTS_SHOWN_EVERY_S * NS:
             self._counts_shown_at_ns = now.at_ns
             for source, n in self._counts.items():
                 self._tables.put("sources", source, n=n)
-
-    def _forget_ended(self, at: float) -> None:
-        incidents = self._tables.rows["incidents"]
-        ended = [
-            key
-            for key, row in incidents.items()
-            if isinstance(row["ended"], float) and at - row["ended"] > ENDED_SHOWN_S
-        ]
-        for key in ended:
-            self._tables.drop("incidents", key)
-        while len(incidents) > INCIDENTS_MAX:
-            self._tables.drop("incidents", next(iter(incidents)))
 
     # --- the field -------------------------------------------------------------------------------
 
@@ -351,6 +324,11 @@ class Picture:
             self._commands.observed("signals", state.junction, "stage", state.stage)
         self._heard(state.junction, now)
 
+    def _camera(self, event: AnyEvent, now: Now) -> None:
+        self._cameras.take(event, now)
+        if isinstance(event, e.TrafficMeasured):
+            self._heard(event.camera, now)
+
     def _heard(self, source: str, now: Now) -> None:
         row = self._tables.rows["sources"].get(source)
         if row is None:
@@ -383,120 +361,6 @@ class Picture:
                 sample = f"{reason}: {event.sample[:SAMPLE_CHARS]}"
                 self._tables.put("sources", event.source, rejected=rejected, sample=sample)
 
-    # --- cameras ---------------------------------------------------------------------------------
-
-    def _camera(self, event: AnyEvent, now: Now) -> None:
-        assert isinstance(
-            event, e.CameraHealthObserved | e.TrafficMeasured | e.IncidentDetected | e.IncidentEnded
-        )
-        match event:
-            case e.CameraHealthObserved() if event.camera in self._camera_segment:
-                self._health(event, now)
-            case e.TrafficMeasured() if event.camera in self._camera_segment:
-                self._tables.put(
-                    "cameras",
-                    event.camera,
-                    at=_seconds(event.observed_at_ns),
-                    occupancy=round(event.occupancy_ratio, 3),
-                    moving=round(event.moving_ratio, 3),
-                    boxes=[[round(side, 3) for side in box] for box in event.boxes[:BOXES_MAX]],
-                )
-                self._congestion.seen(event.camera, event.occupancy_ratio, event.moving_ratio)
-                self._heard(event.camera, now)
-            case e.IncidentDetected() if event.camera in self._camera_segment:
-                self._tables.put(
-                    "incidents",
-                    event.incident,
-                    kind=event.kind.value,
-                    camera=event.camera,
-                    since=_seconds(event.first_seen_at_ns),
-                    ended=0,
-                    confidence=round(event.confidence, 2),
-                    why=event.why,
-                    box=None if event.box is None else [round(side, 3) for side in event.box],
-                )
-                self._name_incident(event.camera)
-            case e.IncidentEnded() if event.incident in self._tables.rows["incidents"]:
-                at = _seconds(event.observed_at_ns)
-                self._tables.put("incidents", event.incident, ended=at)
-                self._name_incident(str(self._tables.rows["incidents"][event.incident]["camera"]))
-            case _:
-                pass
-
-    def _health(self, event: e.CameraHealthObserved, now: Now) -> None:
-        self._tables.put("cameras", event.camera, health=event.health.value, why=event.why)
-        state = {e.CameraHealth.LOST: "silent", e.CameraHealth.UNKNOWN: "unknown"}.get(
-            event.health, "up"
-        )
-        at = _seconds(now.at_ns)
-        self._tables.put("sources", event.camera, state=state, why=event.why, at=at)
-        if event.health is not e.CameraHealth.OK:
-            self._tables.put("cameras", event.camera, occupancy=None, moving=None, boxes=[])
-            self._congestion.seen(event.camera, None, None)
-
-    def _name_incident(self, camera: str) -> None:
-        kinds = [
-            str(row["kind"])
-            for row in self._tables.rows["incidents"].values()
-            if row["camera"] == camera and not row["ended"]
-        ]
-        self._tables.put("cameras", camera, incident=kinds[-1] if kinds else "")
-        self._congestion.jammed(camera, e.IncidentKind.CONGESTION.value in kinds)
-
-    # --- alarms ----------------------------------------------------------------------------------
-
-    def _alarm(self, event: AnyEvent, now: Now) -> None:
-        alarms = self._tables.rows["alarms"]
-        at = _seconds(now.at_ns)
-        match event:
-            case e.AlarmRaised():
-                if event.alarm in alarms or len(alarms) < ALARMS_MAX:
-                    self._raise(event, at)
-            case e.AlarmReturned() if event.alarm in alarms:
-                if alarms[event.alarm]["state"] == "ack":
-                    self._tables.drop("alarms", event.alarm)
-                else:
-                    self._tables.put("alarms", event.alarm, state="rtn_unack")
-            case e.AlarmAcknowledged() if event.alarm in alarms:
-                if alarms[event.alarm]["state"] == "rtn_unack":
-                    self._tables.drop("alarms", event.alarm)
-                else:
-                    self._tables.put("alarms", event.alarm, state="ack", by=event.operator)
-            case e.AlarmShelved() if event.alarm in alarms:
-                until = _seconds(event.until_at_ns)
-                self._tables.put("alarms", event.alarm, shelved_until=until, by=event.operator)
-            case e.AlarmUnshelved() if event.alarm in alarms:
-                self._tables.put("alarms", event.alarm, shelved_until=0)
-            case _:
-                pass
-
-    def _raise(self, event: e.AlarmRaised, at: float) -> None:
-        """A new alarm, one that is back, or an active one that speaks anew.
-
-        An active one keeps its time; it must be acknowledged again when it has become graver.
-        """
-        row = self._tables.rows["alarms"].get(event.alarm)
-        told: dict[str, Value] = {
-            "priority": event.priority,
-            "asset": event.asset,
-            "kind": event.kind,
-            "vi": event.text_vi,
-            "en": event.text_en,
-        }
-        if row is None:
-            self._tables.put(
-                "alarms", event.alarm, **told, state="unack", since=at, shelved_until=0, by=""
-            )
-            return
-        before = row["priority"]
-        assert isinstance(before, int)
-        if row["state"] == "rtn_unack":
-            self._tables.put("alarms", event.alarm, **told, state="unack", since=at)
-        elif event.priority < before:
-            self._tables.put("alarms", event.alarm, **told, state="unack")
-        else:
-            self._tables.put("alarms", event.alarm, **told)
-
     # --- water -----------------------------------------------------------------------------------
 
     def _water(self, event: AnyEvent, now: Now) -> None:
@@ -515,44 +379,6 @@ class Picture:
                     lead_s=list(event.lead_s),
                     v=[round(value, 3) for value in event.values],
                 )
-            case e.ClosureProposed() | e.ClosureWithdrawn() | e.ClosureDecided() if (
-                event.segment in segments
-            ):
-                self._closure(event, now)
-            case _:
-                pass
-
-    def _closure(
-        self, event: e.ClosureProposed | e.ClosureWithdrawn | e.ClosureDecided, now: Now
-    ) -> None:
-        closures = self._tables.rows["closures"]
-        at = _seconds(now.at_ns)
-        match event:
-            case e.ClosureProposed():
-                row = closures.get(event.segment)
-                approved = row is not None and row["state"] == "approved"
-                self._tables.put(
-                    "closures",
-                    event.segment,
-                    classes=list(event.classes),
-                    depth_m=round(event.depth_m, 3),
-                    signs=list(event.signs),
-                    state="approved" if approved else "proposed",
-                    at=at,
-                    by=row["by"] if approved and row is not None else "",
-                    because=self._chains.back_from(now.address),
-                )
-                shown = "closed" if approved else "proposed"
-                self._tables.put("segments", event.segment, closure=shown)
-            case e.ClosureDecided() if event.segment in closures:
-                state = "approved" if event.approved else "declined"
-                by = event.operator
-                self._tables.put("closures", event.segment, state=state, at=at, by=by)
-                shown = "closed" if event.approved else ""
-                self._tables.put("segments", event.segment, closure=shown)
-            case e.ClosureWithdrawn():
-                self._tables.drop("closures", event.segment)
-                self._tables.put("segments", event.segment, closure="")
             case _:
                 pass
 

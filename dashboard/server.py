@@ -83,16 +83,17 @@ class Wall:
         *,
         trend: Callable[[str, int, int], Awaitable[Trend]],
         read_step: Callable[[int], Awaitable[Step | None]],
-        health: Callable[[], dict[str, Value]],
-        status: Callable[[], dict[str, Value]],
+        health: Callable[[], Mapping[str, Value]],
+        status: Callable[[], Mapping[str, Value]],
         mark: str,
         web: Path,
         operator: str = "wall",
         hosts: Sequence[str] = (),
     ) -> None:
         """`trend(point, since_ns, until_ns)` and `read_step(number)` ask the past; `health` has
-        `ok`; `status` gives the row of that name. `hosts` are the names that the page may be asked under
-        besides this machine's loopback; any, where there are none and it listens beyond loopback.
+        `ok`; `status` gives the row of that name. `hosts` are the names that the page may be
+        asked under besides this machine's loopback; any, where there are none and it listens
+        beyond loopback.
         """
         self.picture = Picture(site)
         self.ready = asyncio.Event()
@@ -141,8 +142,13 @@ class Wall:
             "event_to_wall": _plain(self._feed.event_to_sent()),
         }
 
+    def event_to_wall_ms(self) -> tuple[float, float]:
+        """Median and 95th percentile from the engine's taking of an input to its sending; else 0."""
+        latency = self._feed.event_to_sent()
+        return latency.p50_ms or 0.0, latency.p95_ms or 0.0
+
     async def serve(self, host: str, port: int) -> None:
-        """Until cancelled; OSError where the address is not to be had. `port` 0: any free one."""
+        """Until cancelled; OSError where the address is taken. `port` 0: a free one."""
         listener = _listener(host, port)
         self.port = listener.getsockname()[1]
         self._any_host = not self._hosts and host not in ("127.0.0.1", "localhost", "::1")

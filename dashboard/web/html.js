@@ -1,0 +1,5 @@
+// One template tag for all components.
+import { h } from "preact";
+import htm from "htm";
+
+export const html = htm.bind(h);
