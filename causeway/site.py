@@ -464,7 +464,7 @@ def _read_file(
         else:
             expected = ", ".join(f"[[{k}]]" for k in known)
             faults.append(
-                Fault(name, _line_of(text, key, 0), f"{key}: unknown table; expected {expected}")
+                Fault(name, _line_of_key(text, key), f"{key}: unknown table; expected {expected}")
             )
     if name == "site.toml" and head is None and not faults:
         faults.append(Fault(name, 1, "no [site] table"))
@@ -490,6 +490,13 @@ def _line_of(text: str, header: str, nth: int) -> int:
     """The line of the nth (from 0) line that starts with `header`; 1 where there is none."""
     lines = [i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith(header)]
     return lines[nth] if nth < len(lines) else 1
+
+
+def _line_of_key(text: str, key: str) -> int:
+    """The line of the first table or value of that name; 1 where there is none."""
+    named = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}\b")
+    lines = (i for i, line in enumerate(text.splitlines(), 1) if named.match(line))
+    return next(lines, 1)
 
 
 def _points_into(site: Site) -> Iterator[tuple[Struct, str]]:
@@ -571,6 +578,11 @@ def _named(site: Site) -> Iterator[tuple[str, Struct]]:
 
 
 def _wrong_ids(site: Site) -> Iterator[tuple[Struct, str]]:
+    quantities: set[str] = set()
+    for quantity in site.quantities:
+        if quantity.id in quantities:
+            yield quantity, f"quantity {quantity.id!r}: used twice"
+        quantities.add(quantity.id)
     seen: set[str] = set()
     for id_, thing in _named(site):
         if not ID.fullmatch(id_):
@@ -611,6 +623,18 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
     for quantity in site.quantities:
         if quantity.min >= quantity.max:
             yield quantity, f"min {quantity.min} is not below max {quantity.max}"
+    for thing, name, value in (
+        *((s, "lanes", s.lanes) for s in site.segments),
+        *((s, "speed_limit_km_h", s.speed_limit_km_h) for s in site.segments),
+        *((c, "fps", c.fps) for c in site.cameras),
+        *((p, "port", p.port) for p in site.plcs),
+        *((p, "poll_s", p.poll_s) for p in site.plcs),
+        *((p, "timeout_s", p.timeout_s) for p in site.plcs),
+        *((p, "flow_m3s", p.flow_m3s) for p in site.pumps),
+        *((g, "travel_s", g.travel_s) for g in site.gates),
+    ):
+        if not value > 0:
+            yield thing, f"{name} {value}: expected above 0"
     for segment in site.segments:
         if len(segment.line) < 2:
             yield segment, f"{segment.id}: a line needs two points; seen {len(segment.line)}"
