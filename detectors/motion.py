@@ -1,0 +1,225 @@
+"""Decides which parts of a camera's road are not bare road, which move, and which stand still.
+
+In comes a `Frame`; out goes a `Scene`: the picture at reduced size with masks of the foreground
+(what differs from the learnt background) and of what has moved since the frame before.
+`congestion.py` and `stopped.py` read scenes. The background is the median of the first seconds,
+and after that a running median (Manzanera and Richefeu 2007, the sigma-delta filter), which
+passing traffic does not bend. What stands still and has edges of its own is held out of it; where
+the edges are the background's, something has driven away and the picture is right. OpenCV's MOG2
+has no way to do either: it takes a stopped car in within half a minute.
+
+Laws of this file:
+1. Times are the frames' own: constants are in seconds, so that 2 and 25 frames a second agree.
+2. What light does to the whole picture is no foreground.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from causeway.frame import Frame
+from causeway.site import Camera
+
+NS = 1_000_000_000
+AREA_PX = 320 * 180  # of the reduced picture
+INTERVAL_S = 0.19  # frames that come faster are left out
+GAP_S = 10.0  # after a longer pause nothing is said of movement
+LEARN_RATE = 2.5  # grey levels a second by which the background may follow
+LEARN_RATE_HELD = 0.02  # where something stands still: a parked car is background after an hour
+LEARN_SAMPLES = 15  # of the first background, one a second
+LEARN_EVERY_S = 1.0
+NOISE_TAU_S = 20.0
+DIFFERENT_SIGMAS = 4.0
+DIFFERENT_MIN, DIFFERENT_MAX = 18.0, 60.0  # grey levels
+MOVED_LEVELS = 18.0
+LIGHT_CHANGE_RATIO = 0.6  # of the whole picture at once
+STILL_S = 2.0  # what has not moved for so long is judged: an object, or the road that it left
+OBJECT_EDGES = 0.8  # of an object, against the same edges in the background
+BLOB_PX_MIN = 6  # of the reduced picture: less is noise
+
+Mask = NDArray[np.bool_]
+Levels = NDArray[np.float32]  # one value a pixel
+Picture = NDArray[np.uint8]  # (h, w, 3) BGR, or (h, w) grey
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One frame as the detectors see it. Arrays are (h, w); masks are of the road only.
+
+    `still_s` is for how long the foreground has not moved, `dt_s` the time since the scene before,
+    `scale` reduced pixels in a pixel of the frame.
+    """
+
+    at_ns: int
+    dt_s: float
+    scale: float
+    grey: Picture
+    grey_before: Picture
+    road: Mask
+    foreground: Mask
+    moving: Mask
+    still_s: Levels
+
+
+class Motion:
+    """Background, movement and stillness of one camera."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._polygon = camera.road
+        self._at_ns = 0
+        self._before: Picture | None = None  # (h, w, 3), like the background
+        self._samples: list[Picture] = []
+        self._sampled_at_ns = 0
+        self._background: Levels = np.zeros((0, 0, 3), np.float32)
+        self._noise: Levels = np.zeros((0, 0), np.float32)
+        self._still_s: Levels = np.zeros((0, 0), np.float32)
+        self._road: Mask = np.zeros((0, 0), np.bool_)
+
+    def see(self, frame: Frame) -> Scene | None:
+        """The scene, or None where there is nothing to compare with."""
+        dt_s = (frame.observed_at_ns - self._at_ns) / NS
+        if self._before is not None and dt_s < INTERVAL_S:
+            return None
+        small, before = _reduced(frame.pixels), self._before
+        self._at_ns, self._before = frame.observed_at_ns, small
+        if before is None or before.shape != small.shape or dt_s > GAP_S:
+            self._start(small)
+            return None
+        moved = _difference(_lit_like(small, before), before)
+        if float((moved > MOVED_LEVELS).mean()) > LIGHT_CHANGE_RATIO:
+            self._start(small)
+        if not self._background.size:
+            self._learn_first(small, frame.observed_at_ns)
+            return None
+        background = _bytes(cv2.convertScaleAbs(self._background))
+        lit = _lit_like(small, background)
+        different = _difference(lit, background)
+        limit = np.clip(DIFFERENT_SIGMAS * self._noise, DIFFERENT_MIN, DIFFERENT_MAX)
+        foreground = _cleaned(different > limit)
+        moving = _cleaned(moved > MOVED_LEVELS)
+        self._count_still(foreground, moving, dt_s)
+        self._learn(lit, background, different, foreground, dt_s)
+        return Scene(
+            at_ns=frame.observed_at_ns,
+            dt_s=dt_s,
+            scale=small.shape[1] / frame.pixels.shape[1],
+            grey=_grey(small),
+            grey_before=_grey(before),
+            road=self._road,
+            foreground=foreground & self._road,
+            moving=moving & self._road,
+            still_s=np.where(self._road, self._still_s, 0.0).astype(np.float32),
+        )
+
+    def _start(self, small: Picture) -> None:
+        """Learn the background anew: another view, or another light at once."""
+        height, width = small.shape[:2]
+        self._background = np.zeros((0, 0, 3), np.float32)
+        self._samples = []
+        self._noise = np.full((height, width), DIFFERENT_MIN / DIFFERENT_SIGMAS, np.float32)
+        self._still_s = np.zeros((height, width), np.float32)
+        self._road = road_mask(self._polygon, height, width)
+
+    def _learn_first(self, small: Picture, at_ns: int) -> None:
+        if self._samples and at_ns - self._sampled_at_ns < LEARN_EVERY_S * NS:
+            return
+        self._samples.append(small)
+        self._sampled_at_ns = at_ns
+        if len(self._samples) == LEARN_SAMPLES:
+            self._background = np.median(np.stack(self._samples), axis=0).astype(np.float32)
+            self._samples = []
+
+    def _count_still(self, foreground: Mask, moving: Mask, dt_s: float) -> None:
+        """A vehicle that passes before a still one must not begin its time anew."""
+        still = foreground & ~moving
+        self._still_s[still] += dt_s
+        self._still_s[~still] -= 2 * dt_s
+        np.clip(self._still_s, 0.0, None, out=self._still_s)
+
+    def _learn(
+        self, lit: Picture, background: Picture, different: Picture, foreground: Mask, dt_s: float
+    ) -> None:
+        held = self._still_s >= STILL_S
+        if held.any():
+            held = self._objects(held, lit, background)
+        rate = np.where(held, np.float32(LEARN_RATE_HELD * dt_s), np.float32(LEARN_RATE * dt_s))
+        rates = cv2.merge((rate, rate, rate))
+        step = cv2.subtract(lit, self._background, dtype=cv2.CV_32F)
+        self._background += cv2.max(cv2.min(step, rates), -rates)
+        weight = 1 - math.exp(-dt_s / NOISE_TAU_S)
+        followed = cv2.addWeighted(
+            self._noise, 1 - weight, different, weight, 0.0, dtype=cv2.CV_32F
+        )
+        self._noise = np.where(foreground, self._noise, followed)
+
+    def _objects(self, still: Mask, lit: Picture, background: Picture) -> Mask:
+        """The still parts that are objects. One has left the others: the picture is right there."""
+        now, learnt = _edges(_grey(lit)), _edges(_grey(background))
+        count, labels = cv2.connectedComponents(still.astype(np.uint8))
+        size = np.bincount(labels.ravel(), minlength=count)
+        mine = np.bincount(labels.ravel(), now.ravel(), count)
+        theirs = np.bincount(labels.ravel(), learnt.ravel(), count)
+        kept = (mine > OBJECT_EDGES * theirs) & (size >= BLOB_PX_MIN)
+        kept[0] = False
+        objects: Mask = kept[labels]
+        left = still & ~objects
+        self._background[left] = lit[left]
+        self._still_s[left] = 0.0
+        return objects
+
+
+def road_mask(polygon: tuple[tuple[float, float], ...], height: int, width: int) -> Mask:
+    """The road of a camera at a size of picture."""
+    corners = np.array([[round(x * width), round(y * height)] for x, y in polygon], np.int32)
+    filled = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(filled, [corners], (1,))
+    return filled.astype(np.bool_)
+
+
+def _reduced(pixels: NDArray[np.uint8]) -> Picture:
+    height, width = pixels.shape[:2]
+    scale = math.sqrt(AREA_PX / (height * width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return _bytes(cv2.GaussianBlur(small, (3, 3), 0))
+
+
+def _lit_like(picture: Picture, other: Picture) -> Picture:
+    """The picture in the light of the other one: as bright in the median."""
+    level, wanted = float(np.median(picture[::4, ::4])), float(np.median(other[::4, ::4]))
+    gain = (wanted + 1.0) / (level + 1.0)
+    return _bytes(cv2.convertScaleAbs(picture, alpha=min(max(gain, 0.5), 2.0)))
+
+
+def _difference(a: Picture, b: Picture) -> Picture:
+    """(h, w): the largest difference of the three colours."""
+    blue, green, red = cv2.split(cv2.absdiff(a, b))
+    return _bytes(cv2.max(cv2.max(blue, green), red))
+
+
+def _cleaned(mask: Mask) -> Mask:
+    """Without specks, such as rain makes, and without small holes."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    return closed.astype(np.bool_)
+
+
+def _grey(picture: Picture) -> Picture:
+    return _bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+
+
+def _edges(grey: Picture) -> Levels:
+    across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)
+    down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    return np.abs(across) + np.abs(down)
+
+
+def _bytes(array: NDArray[Any]) -> Picture:
+    """OpenCV does not say which type it gives; no copy is made."""
+    return np.asarray(array, np.uint8)
