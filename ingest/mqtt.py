@@ -59,6 +59,7 @@ GATHER_SLICE_S = 0.005
 GATHER_ENOUGH = 16  # messages; below the smallest usual window of a broker (Mosquitto: 20)
 GATHER_MAX = 256
 GATHER_BYTES_MAX = 2**20
+WINDOW_MAX = 65_535  # messages under way: MQTT's own limit, so that its reader never has to stop
 MESSAGES_MAX = 1_024  # read and not yet decoded
 FLIGHTS_MAX = 64  # gatherings that the journal has not yet acknowledged
 MESSAGE_BYTES_MAX = 2**28 + 2**16  # one MQTT packet: a larger bound would not let it be refused
@@ -206,7 +207,7 @@ class Telemetry:
             self._client_id,
             clean_start=False,
             manual_ack=True,
-            max_iterator_messages=MESSAGES_MAX,
+            max_iterator_messages=WINDOW_MAX,
             max_iterator_bytes=MESSAGE_BYTES_MAX,
             username=self._broker.username,
             password=self._broker.password,
@@ -282,7 +283,7 @@ class Telemetry:
     async def _acknowledge(
         self, client: AsyncClient, flights: asyncio.Queue[_Flight | None]
     ) -> None:
-        """PUBACK what is journalled, in order; nothing more once one could not be."""
+        """PUBACK what is journalled, in order; after a loss all else comes again by itself."""
         loop = asyncio.get_running_loop()
         good = True
         while (flight := await flights.get()) is not None:
@@ -292,15 +293,17 @@ class Telemetry:
             for step in flight.steps:
                 if not step.cancelled():
                     step.result()  # raises what the journal died of
-            try:
-                for message, at_s in flight.arrivals:
-                    if good:
-                        await client.ack(message)
-                        self.statistics.acknowledged += 1
-                        self.statistics.latencies_s.append(loop.time() - at_s)
-            except MQTTError as error:
-                good = False
-                log.info("not acknowledged, to be sent again: %s", error)
+            for message, at_s in flight.arrivals if good else ():
+                try:
+                    await client.ack(message)
+                except MQTTError as error:
+                    good = client.is_connected  # else a message that the broker sent twice
+                    log.info("not acknowledged: %s", error)
+                    if not good:
+                        break
+                    continue
+                self.statistics.acknowledged += 1
+                self.statistics.latencies_s.append(loop.time() - at_s)
 
     async def _receive_frames(self) -> None:
         """The pictures' connection, from its start to its loss."""
