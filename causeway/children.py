@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 
+CAUSEWAY = str(Path(sys.executable).with_name("causeway"))  # our own command
 LOG_BYTES_MAX = 8 * 2**20
 LOG_BYTES_KEPT = 2**20
 WATCH_EVERY_S = 5.0  # memory samples and log sizes

@@ -14,6 +14,7 @@ Laws of this file:
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -28,7 +29,7 @@ from dashboard.chains import NS, Chains
 from dashboard.closure_table import ClosureTable
 from dashboard.command_log import CommandLog
 from dashboard.congestion import Congestion
-from dashboard.tables import Delta, Rows, Tables, Value
+from dashboard.tables import Delta, Row, Rows, Tables, Value
 from dashboard.weather import Rain, Tide
 
 TABLES = (
@@ -170,7 +171,7 @@ class Picture:
             free = table in ("alarms", "incidents", "commands", "closures", "sources", "forecasts")
             for key, row in rows.items():
                 if free or key in known:
-                    self._tables.put(table, key, **msgspec.convert(row, dict[str, Value]))
+                    self._tables.put(table, key, **cast(Row, row))
         for camera in self._tables.rows["cameras"]:
             self._tables.put("cameras", camera, frame_at=0)
         self._chains.restore(old.chains)

@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
-from causeway.children import Child, Children
+from causeway.children import CAUSEWAY, Child, Children
 from causeway.clock import Clock, clock_spec
 from causeway.commands import Put
 from causeway.events import CameraHealth, CameraHealthObserved
@@ -39,8 +37,6 @@ BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 CANNOT_OPEN = 3  # exit codes of the decoder
 STREAM_ENDED = 4
 NO_PICTURE = 5
-CAUSEWAY = (str(Path(sys.executable).with_name("causeway")),)
-
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +50,7 @@ class VideoSource:
         clock: Clock,
         on_frame: Callable[[EncodedFrame], None],
         put: Put,
-        program: Sequence[str] = CAUSEWAY,
+        program: Sequence[str] = (CAUSEWAY,),
     ) -> None:
         self.frames = 0
         self.deaths = 0
@@ -91,7 +87,7 @@ class VideoSource:
             health, why = fault or _why_ended(child.exit_code, self._camera.source)
             await self._say(health, why)
             losses = 0 if loop.time() - began_s > SOUND_S else losses + 1
-            pause_s = BACK_OFF_S[min(losses, len(BACK_OFF_S) - 1)]
+            pause_s = BACK_OFF_S[min(max(losses - 1, 0), len(BACK_OFF_S) - 1)]
             log.warning("%s: %s; again in %s s", self._camera.id, why, pause_s)
             await asyncio.sleep(pause_s)
 
@@ -119,7 +115,8 @@ class VideoSource:
 
     async def _await_exit(self, child: Child) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.again(child.runs), EXIT_S_MAX)
+            async with asyncio.timeout(EXIT_S_MAX):
+                await child.again(child.runs)
 
     async def _say(self, health: CameraHealth, why: str) -> None:
         """Put a change of health in; the first OK is the detectors' to say."""

@@ -1,0 +1,382 @@
+"""Puts programs together: the demo, a centre on configured servers, the simulated field alone.
+
+In come checked options; out go running processes, ended by Ctrl-C, SIGTERM or a time limit, in an
+order that leaves nothing behind. `centre.py` is the centre itself, `cli.py` reads the options.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from causeway.centre import (
+    Centre,
+    Options,
+    PictureState,
+    Servers,
+    Summary,
+    cores_of,
+    program_version,
+)
+from causeway.children import CAUSEWAY, Child, Children
+from causeway.clock import NS, Clock, ScaledClock, WallClock, clock_spec
+from causeway.engine import Replayed
+from causeway.events import EngineStarted, Step
+from causeway.journal import JetStreamJournal, RecordingUnusable
+from causeway.projection import at
+from causeway.recording import Recording, open_recording, replay_recording
+from causeway.servers import Nats, check_url, start_nats, start_postgres
+from causeway.site import Site, load_site
+from dashboard.picture import Picture
+from sims.scenario import Scenario, load_scenario
+
+MQTT_URL = "CAUSEWAY_MQTT_URL"  # a password stands in it: it goes by the environment
+FIELD_RESTARTS_MAX = 5
+
+Address = tuple[str, int]
+T = TypeVar("T")
+
+
+class DemoOptions(Struct, frozen=True, kw_only=True):
+    """What `causeway demo` is asked for."""
+
+    site_folder: Path
+    scenario_file: Path
+    data: Path
+    host: str
+    port: int
+    speed: float
+    seconds: float | None  # of the wall; None: until told
+    cameras: dict[str, str]  # a camera's id, and a video in place of the simulated street
+
+
+class UpOptions(Struct, frozen=True, kw_only=True):
+    """What `causeway up` is asked for; a server without an address is embedded."""
+
+    site_folder: Path
+    data: Path
+    host: str
+    port: int
+    mark: str
+    clock: Clock
+    seconds: float | None
+    plcs: dict[str, Address]
+    mqtt_url: str | None
+    nats_url: str | None
+    dsn: str | None
+
+
+class FieldOptions(Struct, frozen=True, kw_only=True):
+    """What `causeway field` is asked for."""
+
+    site_folder: Path
+    scenario_file: Path
+    data: Path
+    clock: Clock
+    mqtt_url: str
+    plcs: dict[str, Address]
+    cameras: bool
+
+
+async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
+    """The centre on embedded servers with the simulated city; gives what the run came to."""
+    site = load_site(options.site_folder)
+    scenario = load_scenario(options.scenario_file, site)
+    videos = {c.camera: c.source for c in scenario.cameras} | options.cameras
+    async with _processes(options.data) as children, AsyncExitStack() as held:
+        say(f"{site.name_en}: {scenario.name_en}; data in {options.data}")
+        servers, nats = await _embedded(children, options.data)
+        journal = await held.enter_async_context(_journal(servers.nats_url))
+        clock = _demo_clock(scenario, options.speed, journal.last_at_ns)
+        plcs = _plc_addresses(site)
+        seen = with_videos(with_plcs(site, plcs), videos)
+        field = FieldOptions(
+            site_folder=options.site_folder,
+            scenario_file=options.scenario_file,
+            data=options.data / "field",
+            clock=clock,
+            mqtt_url=nats.mqtt_url_field,
+            plcs=plcs,
+            cameras=True,
+        )
+        running: list[Child] = []
+
+        async def ready(address: str) -> None:
+            say(f"The wall: {address}")
+            running.extend(await start_field(children, field))
+
+        async def leave() -> None:
+            for child in reversed(running):
+                await child.stop()
+
+        centre = Centre(
+            seen,
+            options.site_folder,
+            servers,
+            journal,
+            clock,
+            children,
+            Options(data=options.data, mark="DEMO", host=options.host, port=options.port),
+        )
+        return await _until_told(options.seconds, leave, lambda stop: centre.run(stop, ready))
+
+
+async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
+    """The centre on configured servers; what is not configured is embedded."""
+    site = with_plcs(load_site(options.site_folder), options.plcs)
+    async with _processes(options.data) as children, AsyncExitStack() as held:
+        servers = await _configured(children, options)
+        journal = await held.enter_async_context(_journal(servers.nats_url))
+        centre = Centre(
+            site,
+            options.site_folder,
+            servers,
+            journal,
+            options.clock,
+            children,
+            Options(data=options.data, mark=options.mark, host=options.host, port=options.port),
+        )
+
+        async def ready(address: str) -> None:
+            say(f"The wall: {address}")
+
+        return await _until_told(options.seconds, _nothing, lambda stop: centre.run(stop, ready))
+
+
+async def field(options: FieldOptions, say: Callable[[str], None]) -> None:
+    """The simulated city alone, until told."""
+    site = load_site(options.site_folder)
+    load_scenario(options.scenario_file, site)
+    async with _processes(options.data) as children:
+        await start_field(children, options)
+        say(f"{site.name_en}: the simulated field is up")
+        await _until_told(None, _nothing, _wait)
+
+
+class RecordingFound(Struct, frozen=True, kw_only=True):
+    """What a recording holds, and what a replay of it gave.
+
+    `identical` is None where nothing was replayed; `compared` counts the steps that this version
+    wrote, `difference` is the first step that was answered otherwise than recorded.
+    """
+
+    first_step: int
+    last_step: int
+    started_at: str
+    ended_at: str
+    events: dict[str, int]
+    versions: tuple[str, ...]
+    version: str
+    compared: int
+    identical: bool | None
+    difference: int | None
+
+
+async def replay(path: Path, site_folder: Path, check: bool) -> RecordingFound:
+    """Read a recording whole; with `check` replay it on fresh cores, up to the first difference."""
+    site = load_site(site_folder)
+    async with open_recording(path) as recording:
+        survey = _Survey(program_version())
+        async for number, step in recording.read():
+            survey.take(number, step)
+        replayed = None
+        if check:
+            if survey.site_hash not in ("", site.hash):
+                raise RecordingUnusable(path, f"a record of site {survey.site_hash}")
+            cores = (*cores_of(site), PictureState(Picture(site)))
+            replayed = await replay_recording(cores, recording, survey.version)
+        return survey.found(recording, replayed)
+
+
+class _Survey:
+    """Counts what stands in a recording."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.site_hash = ""
+        self._events: Counter[str] = Counter()
+        self._versions: list[str] = []
+        self._compared = 0
+        self._first_at_ns = 0
+        self._last_at_ns = 0
+
+    def take(self, number: int, step: Step) -> None:
+        """One step."""
+        self._first_at_ns = self._first_at_ns or step.at_ns
+        self._last_at_ns = step.at_ns
+        for event in step.events:
+            self._events[type(event).__name__] += 1
+        first = step.events[0]
+        if isinstance(first, EngineStarted):
+            self.site_hash = first.site_hash
+            self._versions.append(first.version)
+        self._compared += self._versions[-1:] == [self.version]
+
+    def found(self, recording: Recording, replayed: Replayed | None) -> RecordingFound:
+        """The whole."""
+        difference = replayed.first_difference if replayed else None
+        return RecordingFound(
+            first_step=recording.first,
+            last_step=recording.last,
+            started_at=at(self._first_at_ns).isoformat(),
+            ended_at=at(self._last_at_ns).isoformat(),
+            events=dict(sorted(self._events.items())),
+            versions=tuple(dict.fromkeys(self._versions)),
+            version=self.version,
+            compared=self._compared if replayed else 0,
+            identical=None if replayed is None else difference is None,
+            difference=difference.number if difference else None,
+        )
+
+
+async def start_field(children: Children, options: FieldOptions) -> list[Child]:
+    """The two processes of the simulated city."""
+    shared = [
+        "--site",
+        str(options.site_folder),
+        "--scenario",
+        str(options.scenario_file),
+        "--clock",
+        clock_spec(options.clock),
+        "--work",
+        str(options.data),
+    ]
+    plcs = [f"--plc={plc}={host}:{port}" for plc, (host, port) in options.plcs.items()]
+    pictures = [] if options.cameras else ["--no-cameras"]
+    environment = {**os.environ, MQTT_URL: options.mqtt_url}
+    return [
+        await children.start(
+            name,
+            [CAUSEWAY, name, *shared, *more],
+            env=environment,
+            restarts_max=FIELD_RESTARTS_MAX,
+        )
+        for name, more in (("field-water", plcs), ("field-traffic", pictures))
+    ]
+
+
+def with_plcs(site: Site, addresses: Mapping[str, Address]) -> Site:
+    """The site with other addresses for some of its PLCs."""
+    plcs = tuple(
+        msgspec.structs.replace(p, host=addresses[p.id][0], port=addresses[p.id][1])
+        if p.id in addresses
+        else p
+        for p in site.plcs
+    )
+    return msgspec.structs.replace(site, plcs=plcs)
+
+
+def with_videos(site: Site, sources: Mapping[str, str]) -> Site:
+    """The site with other sources for some of its cameras."""
+    cameras = tuple(
+        msgspec.structs.replace(c, source=sources.get(c.id, c.source)) for c in site.cameras
+    )
+    return msgspec.structs.replace(site, cameras=cameras)
+
+
+@asynccontextmanager
+async def _processes(data: Path) -> AsyncIterator[Children]:
+    children = Children(data / "log")  # makes the folder, too
+    try:
+        yield children
+    finally:
+        await children.stop_all()
+
+
+async def _embedded(children: Children, data: Path) -> tuple[Servers, Nats]:
+    starting = asyncio.gather(start_nats(children, data), start_postgres(children, data))
+    nats, postgres = await starting
+    return Servers(nats.nats_url, nats.mqtt_url_centre, postgres.dsn), nats
+
+
+async def _configured(children: Children, options: UpOptions) -> Servers:
+    for url in (options.mqtt_url, options.nats_url, options.dsn):
+        if url is not None:
+            await check_url(url)
+    mqtt_url, nats_url, dsn = options.mqtt_url, options.nats_url, options.dsn
+    if mqtt_url is None or nats_url is None:
+        nats = await start_nats(children, options.data)
+        mqtt_url, nats_url = mqtt_url or nats.mqtt_url_centre, nats_url or nats.nats_url
+    if dsn is None:
+        dsn = (await start_postgres(children, options.data)).dsn
+    return Servers(nats_url, mqtt_url, dsn)
+
+
+def _demo_clock(scenario: Scenario, speed: float, last_at_ns: int) -> ScaledClock:
+    """At the scenario's start, or where the journal of an earlier run in this folder ends."""
+    origin_ns = max(scenario.start_ns, last_at_ns + NS)
+    return ScaledClock(origin_ns, WallClock().now_ns(), speed)
+
+
+@asynccontextmanager
+async def _journal(nats_url: str) -> AsyncIterator[JetStreamJournal]:
+    journal = await JetStreamJournal.open(nats_url, uuid4().hex[:8])
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def _plc_addresses(site: Site) -> dict[str, Address]:
+    """Each PLC's own address where it is free, else another port of this machine."""
+    return {plc.id: (plc.host, _free_port(plc.host, plc.port)) for plc in site.plcs}
+
+
+def _free_port(host: str, port: int) -> int:
+    for wanted in (port, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((host, wanted))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    return port
+
+
+async def _until_told(
+    seconds: float | None,
+    leave: Callable[[], Awaitable[None]],
+    run: Callable[[asyncio.Event], Awaitable[T]],
+) -> T:
+    """Run until Ctrl-C, SIGTERM or the time is over; `leave` goes before `run` is told to stop."""
+    told, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, told.set)
+    if seconds is not None:
+        loop.call_later(seconds, told.set)
+
+    async def tell() -> None:
+        await told.wait()
+        try:
+            await leave()
+        finally:
+            stop.set()
+
+    telling = asyncio.create_task(tell())
+    try:
+        return await run(stop)
+    finally:
+        telling.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+async def _nothing() -> None:
+    """Nothing stands before the end."""
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -1,0 +1,397 @@
+"""The `causeway` command: reads arguments, starts what they name, prints what came of it.
+
+Exit codes: 0 good, 1 the thing checked does not hold, 2 unusable arguments or configuration.
+`--json` prints one JSON object as the last line of stdout; all else that is said goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from causeway.clock import WallClock, clock_of
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from causeway.app import Address
+    from causeway.centre import Summary
+
+ROOT = Path(__file__).parent.parent
+CITIES = ROOT / "sims" / "cities"
+SCENARIOS = ROOT / "sims" / "scenarios"
+DEMO_DATA = Path("var") / "demo"
+DEMO_RUNS_KEPT = 3
+BENCHMARKS = ("store", "replay", "modbus", "wall", "detectors", "ingest")
+
+
+class Unusable(Exception):
+    """Arguments that nothing can be started with."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        faults = list(_leaves(error))
+        if not all(isinstance(fault, _mendable()) for fault in faults):
+            raise
+        for fault in faults:
+            _say(f"causeway: {fault}")
+        return 2
+    return code
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """What the user can mend: said in a line, without a traceback."""
+    from causeway.children import ChildUnstartable
+    from causeway.journal import JournalError
+    from causeway.servers import ServerUnusable
+    from causeway.site import SiteInvalid
+    from causeway.store import StoreAhead
+    from ingest.mqtt import BrokerUrlInvalid
+    from sims.scenario import ScenarioInvalid
+
+    return (
+        Unusable,
+        SiteInvalid,
+        ScenarioInvalid,
+        ServerUnusable,
+        ChildUnstartable,
+        JournalError,
+        StoreAhead,
+        BrokerUrlInvalid,
+        OSError,
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- what the commands do ----------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from causeway import app
+
+    summary = asyncio.run(
+        app.demo(
+            app.DemoOptions(
+                site_folder=_city(options.city),
+                scenario_file=_scenario(options.scenario),
+                data=(options.data or _new_run(DEMO_DATA)).resolve(),
+                host=options.host,
+                port=0 if options.headless else options.port,
+                speed=options.speed,
+                seconds=options.seconds,
+                cameras=dict(_pair(text, "CAMERA=FILE") for text in options.video),
+            ),
+            _say,
+        )
+    )
+    return _print_summary(summary, options.json)
+
+
+def _up(options: argparse.Namespace) -> int:
+    from causeway import app
+
+    summary = asyncio.run(
+        app.up(
+            app.UpOptions(
+                site_folder=options.site,
+                data=(options.data or Path("var") / "centre").resolve(),
+                host=options.host,
+                port=options.port,
+                mark=options.mark,
+                clock=clock_of(options.clock),
+                seconds=options.seconds,
+                plcs=_addresses(options.plc),
+                mqtt_url=options.mqtt,
+                nats_url=options.nats,
+                dsn=options.database,
+            ),
+            _say,
+        )
+    )
+    return _print_summary(summary, options.json)
+
+
+def _field(options: argparse.Namespace) -> int:
+    from causeway import app
+    from causeway.clock import ScaledClock
+    from sims.scenario import load_scenario
+
+    scenario_file = _scenario(options.scenario)
+    origin_ns = load_scenario(scenario_file).start_ns
+    scaled = ScaledClock(origin_ns, WallClock().now_ns(), options.speed)
+    mqtt_url = options.mqtt or os.environ.get(app.MQTT_URL)
+    if mqtt_url is None:
+        raise Unusable(f"no broker: expected --mqtt URL or {app.MQTT_URL}")
+    asked = app.FieldOptions(
+        site_folder=_city(options.city),
+        scenario_file=scenario_file,
+        data=options.data.resolve(),
+        clock=clock_of(options.clock) if options.clock else scaled,
+        mqtt_url=mqtt_url,
+        plcs=_addresses(options.plc),
+        cameras=not options.no_cameras,
+    )
+    asyncio.run(app.field(asked, _say))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from causeway.app import replay
+
+    found = asyncio.run(replay(options.recording, options.site or _city("saigon"), options.check))
+    _say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+    return 0 if found.identical is not False else 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    unknown = [what for what in options.what if what not in BENCHMARKS]
+    if unknown:
+        raise Unusable(f"no benchmark {unknown[0]!r}; expected some of {', '.join(BENCHMARKS)}")
+    measured = {}
+    for what in options.what or BENCHMARKS:
+        _say(f"{what} ...")
+        measured[what] = getattr(import_module(f"benchmarks.{what}"), f"{what}_bench")()
+        _say(json.dumps(measured[what], indent=2))
+    if options.json:
+        print(json.dumps(measured))
+    return 0
+
+
+def _field_water(options: argparse.Namespace) -> int:
+    from sims.field import water_main
+
+    return water_main(*_field_process(options), _addresses(options.plc))
+
+
+def _field_traffic(options: argparse.Namespace) -> int:
+    from sims.field import traffic_main
+
+    return traffic_main(*_field_process(options), not options.no_cameras)
+
+
+def _field_process(options: argparse.Namespace) -> tuple[Path, Path, str, str, Path]:
+    from causeway.app import MQTT_URL
+
+    return options.site, options.scenario, os.environ[MQTT_URL], options.clock, options.work
+
+
+def _vision(options: argparse.Namespace) -> int:
+    from detectors.worker import worker_main
+
+    worker_main(options.site, options.clock)
+    return 0
+
+
+def _decode(options: argparse.Namespace) -> int:
+    from ingest.decoder import decode_main
+
+    return decode_main(options.camera, options.source, options.fps, options.clock)
+
+
+# --- what the arguments mean -------------------------------------------------------------------
+
+
+def _city(name: str) -> Path:
+    return _one_of(CITIES, name, "city", "")
+
+
+def _scenario(name: str) -> Path:
+    return _one_of(SCENARIOS, name, "scenario", ".toml")
+
+
+def _one_of(folder: Path, name: str, what: str, ending: str) -> Path:
+    """A thing by its name in a folder of the program's, or by a path of the user's own."""
+    own = Path(name)
+    if (own.is_dir() and not ending) or (own.is_file() and own.suffix == ending != ""):
+        return own.resolve()
+    path = folder / f"{name}{ending}"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.iterdir() if not p.name.startswith("_")))
+        raise Unusable(f"no {what} {name!r}; expected one of {known}, or a path")
+    return path
+
+
+def _new_run(folder: Path) -> Path:
+    """A fresh folder for a run; of the earlier ones the newest are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    for old in runs[: max(0, len(runs) - DEMO_RUNS_KEPT + 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+    path = folder / str(int(runs[-1].name) + 1 if runs else 1)
+    path.mkdir()
+    return path
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise Unusable(f"seen {text!r}, expected {form}")
+    return name, value
+
+
+def _addresses(texts: Sequence[str]) -> dict[str, Address]:
+    addresses = {}
+    for text in texts:
+        plc, address = _pair(text, "PLC=HOST:PORT")
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise Unusable(f"seen {text!r}, expected PLC=HOST:PORT")
+        addresses[plc] = (host, int(port))
+    return addresses
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"seen {text}, expected a number above 0")
+    return value
+
+
+def _print_summary(summary: Summary, as_json: bool) -> int:
+    _say(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
+    if as_json:
+        print(msgspec.json.encode(summary).decode(), flush=True)
+    return 1 if summary.lost > 0 else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="causeway", description="The control room of a city that floods."
+    )
+    parser.add_argument("--verbose", action="store_true", help="say more on stderr")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_up(commands)
+    _add_field(commands)
+
+    replay = commands.add_parser("replay", help="what a recording holds; --check compares a replay")
+    replay.set_defaults(run=_replay)
+    what = "a data folder, a folder of sealed segments, or one segment"
+    replay.add_argument("recording", type=Path, help=what)
+    replay.add_argument("--site", type=Path, help="the site's folder (default: the demo's city)")
+    what = "replay every step, compare byte for byte, exit 1 on a difference"
+    replay.add_argument("--check", action="store_true", help=what)
+    replay.add_argument("--json", action="store_true")
+
+    bench = commands.add_parser("bench", help="speeds and sizes, each beside its baseline")
+    bench.set_defaults(run=_bench)
+    bench.add_argument("what", nargs="*", help=f"some of {', '.join(BENCHMARKS)} (default: all)")
+    bench.add_argument("--json", action="store_true")
+
+    _add_children(commands)
+    return parser
+
+
+def _add_demo(commands: Commands) -> None:
+    demo = commands.add_parser("demo", help="the centre and the simulated city, all embedded")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--city", default="saigon", help="a city of sims/cities, or a folder")
+    what = "a scenario of sims/scenarios, or a file"
+    demo.add_argument("--scenario", default="king_tide_cloudburst", help=what)
+    demo.add_argument("--speed", type=_positive, default=1.0, help="times real time")
+    what = "no wall for people: it listens on a free port"
+    demo.add_argument("--headless", action="store_true", help=what)
+    what = "a video file or an rtsp:// address as a camera"
+    demo.add_argument("--video", action="append", default=[], metavar="CAMERA=FILE", help=what)
+    _add_centre_arguments(demo)
+
+
+def _add_up(commands: Commands) -> None:
+    up = commands.add_parser("up", help="the centre on configured servers")
+    up.set_defaults(run=_up)
+    up.add_argument("--site", type=Path, required=True, help="the site's folder")
+    for name, what in (("mqtt", "broker"), ("nats", "JetStream"), ("database", "PostgreSQL")):
+        variable = f"CAUSEWAY_{name.upper()}_URL"
+        what = f"{what}, or {variable} (default: embedded)"
+        up.add_argument(f"--{name}", default=os.environ.get(variable), metavar="URL", help=what)
+    what = "another address for a PLC of the site"
+    up.add_argument("--plc", action="append", default=[], metavar="PLC=HOST:PORT", help=what)
+    up.add_argument("--mark", choices=("LIVE", "DEMO"), default="LIVE", help="shown on the wall")
+    up.add_argument("--clock", default="wall", help=argparse.SUPPRESS)
+    _add_centre_arguments(up)
+
+
+def _add_field(commands: Commands) -> None:
+    field = commands.add_parser("field", help="the simulated city alone, for a centre elsewhere")
+    field.set_defaults(run=_field)
+    field.add_argument("--city", default="saigon")
+    field.add_argument("--scenario", default="king_tide_cloudburst")
+    field.add_argument("--mqtt", metavar="URL", help="the broker, or CAUSEWAY_MQTT_URL")
+    field.add_argument("--speed", type=_positive, default=1.0)
+    field.add_argument("--data", type=Path, default=Path("var") / "field")
+    field.add_argument("--plc", action="append", default=[], metavar="PLC=HOST:PORT")
+    field.add_argument("--no-cameras", action="store_true")
+    field.add_argument("--clock", help=argparse.SUPPRESS)
+
+
+def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="the data folder; a run goes on from the last")
+    parser.add_argument("--host", default="127.0.0.1", help="where the wall listens")
+    parser.add_argument("--port", type=int, default=8080, help="the wall's port (0: a free one)")
+    what = "stop after so many real seconds"
+    parser.add_argument("--for", dest="seconds", type=_positive, metavar="SECONDS", help=what)
+    what = "a summary as the last line of stdout"
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def _add_children(commands: Commands) -> None:
+    """What Causeway starts by itself; not shown in the help."""
+    water = commands.add_parser("field-water")
+    water.set_defaults(run=_field_water)
+    water.add_argument("--plc", action="append", default=[])
+    traffic = commands.add_parser("field-traffic")
+    traffic.set_defaults(run=_field_traffic)
+    traffic.add_argument("--no-cameras", action="store_true")
+    for process in (water, traffic):
+        process.add_argument("--site", type=Path, required=True)
+        process.add_argument("--scenario", type=Path, required=True)
+        process.add_argument("--clock", required=True)
+        process.add_argument("--work", type=Path, required=True)
+
+    vision = commands.add_parser("vision")
+    vision.set_defaults(run=_vision)
+    vision.add_argument("--site", type=Path, required=True)
+    vision.add_argument("--clock", required=True)
+
+    decode = commands.add_parser("decode")
+    decode.set_defaults(run=_decode)
+    decode.add_argument("camera")
+    decode.add_argument("source")
+    decode.add_argument("--fps", type=_positive, required=True)
+    decode.add_argument("--clock", required=True)
