@@ -27,6 +27,7 @@ TABLES: tuple[Table, ...] = ("coil", "discrete", "holding", "input")
 BITS_MAX = 2_000  # a request; Modbus Application Protocol 1.1b3, 6.1
 WORDS_MAX = 125  # a request; ibid., 6.3
 ADDRESSES = 65_536
+BITS_IN_A_WORD = 16  # a gap of bits costs as much as one of registers
 
 MAILBOX_WORDS = 7
 ANSWER_WORDS = 5
@@ -120,19 +121,21 @@ def cells_of(plc: Plc) -> tuple[Cell, ...]:
 
 
 def blocks_of(cells: Iterable[Cell], gap_max: int) -> tuple[Block, ...]:
-    """The fewest reads, table by table, that jump no gap of more than `gap_max`."""
+    """The fewest reads, table by table, that jump no gap of more than `gap_max` registers."""
     blocks: list[Block] = []
     for table in TABLES:
         ordered = sorted((c for c in cells if c.table == table), key=lambda c: (c.address, c.width))
-        blocks.extend(_joined(ordered, gap_max))
+        if table in ("coil", "discrete"):
+            blocks.extend(_joined(ordered, gap_max * BITS_IN_A_WORD, BITS_MAX))
+        else:
+            blocks.extend(_joined(ordered, gap_max, WORDS_MAX))
     return tuple(blocks)
 
 
-def _joined(ordered: list[Cell], gap_max: int) -> Iterator[Block]:
+def _joined(ordered: list[Cell], gap_max: int, limit: int) -> Iterator[Block]:
     together: list[Cell] = []
     end = 0
     for cell in ordered:
-        limit = BITS_MAX if cell.table in ("coil", "discrete") else WORDS_MAX
         reaches = max(end, cell.end)
         if together and (cell.address > end + gap_max or reaches - together[0].address > limit):
             yield _block(together)

@@ -181,10 +181,11 @@ def test_no_block_reads_over_a_gap_that_is_too_wide(
 ) -> None:
     for block in blocks_of(cells(entries), gap_max):
         needed = {a for cell in block.cells for a in range(cell.address, cell.end)}
+        limit = gap_max * 16 if block.table in ("coil", "discrete") else gap_max
         gap = 0
         for address in range(block.address, block.address + block.width):
             gap = 0 if address in needed else gap + 1
-            assert gap <= gap_max
+            assert gap <= limit
 
 
 @given(maps)
