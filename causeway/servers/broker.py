@@ -26,6 +26,7 @@ from causeway.children import Child, Children
 from causeway.servers.faults import PortInUse, ServerUnusable, Unreachable
 from causeway.servers.ground import (
     LOOPBACK,
+    Starting,
     choose_port,
     hold,
     log_size,
@@ -145,7 +146,7 @@ async def _start(
         except Unreachable as error:
             raise ConnectionError(str(error)) from error
 
-    await ready(SERVER, child, log_from, attempt)
+    await ready(Starting(SERVER, data / "nats", DISK_MB_MIN, child, log_from), attempt)
     return started
 
 

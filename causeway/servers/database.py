@@ -7,7 +7,8 @@ it may lose its last transactions in a crash (`synchronous_commit=off`) and is b
 
 Laws of this file:
 1. A database directory appears whole: initdb works in `pg.new`, which is renamed when it is done.
-2. Nothing of a database that is there is ever removed, only what a broken-off initdb left.
+2. A database is never removed, but for two cases: what a broken-off initdb left, and a stand-in in
+   /var/tmp whose data directory, with the journal and the password, is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import pwd
 import shutil
 import signal
 import stat
+import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -38,9 +41,11 @@ from causeway.servers.faults import (
 )
 from causeway.servers.ground import (
     LOOPBACK,
+    Starting,
     came_not_up,
     choose_port,
     hold,
+    is_free,
     log_size,
     need_disk,
     own_directory,
@@ -56,6 +61,7 @@ DISK_MB_MIN = 256
 RESTARTS_MAX = 20  # an hour
 CHECK_TIMEOUT_S = 5
 FALLBACK = Path("/var/tmp")  # survives a restart of the machine; every user can get to it
+ORPHAN_KEPT_S = 7 * 86_400.0
 UNPRIVILEGED = ("nobody", "daemon")
 WHOLE = ("PG_VERSION", "global/pg_control", "postgresql.conf")
 
@@ -160,7 +166,7 @@ async def _initialise(children: Children, data: Path, place: _Place, lock: int) 
         secret.unlink()
     if initdb.exit_code != 0:
         seen = f"initdb's exit code {initdb.exit_code}"
-        raise came_not_up(SERVER, initdb, log_from, seen)
+        raise came_not_up(Starting(SERVER, place.home, DISK_MB_MIN, initdb, log_from), seen)
     new.rename(place.cluster)
 
 
@@ -222,7 +228,7 @@ async def _start(children: Children, data: Path, place: _Place, wanted_port: int
                 ) from error
             raise ConnectionError(str(error).strip()) from error
 
-    await ready(SERVER, child, log_from, attempt)
+    await ready(Starting(SERVER, place.home, DISK_MB_MIN, child, log_from), attempt)
     return Postgres(f"{address}/{DATABASE}", place.home, child)
 
 
@@ -270,6 +276,7 @@ def _place(data: Path) -> _Place:
     run_as = _unprivileged() if os.geteuid() == 0 else None
     root = data
     if run_as is not None and not _can_enter(data, run_as):
+        _remove_orphans()
         root = _fallback(data)
         log.warning("user id %d cannot get to %s: the database is in %s", run_as[0], data, root)
     programs = package / "pginstall" / "bin"
@@ -323,7 +330,25 @@ def _fallback(data: Path) -> Path:
             "nothing there, or a directory of our own",
         )
     root.chmod(0o711)
+    (root / "origin").write_text(str(data.resolve()))
     return root
+
+
+def _remove_orphans() -> None:
+    """Stand-ins of temporary data directories that are gone, and of others after a week."""
+    for origin in FALLBACK.glob("causeway-*/origin"):
+        with suppress(OSError):
+            root, data = origin.parent, Path(origin.read_text())
+            temporary = data.is_relative_to(tempfile.gettempdir())
+            kept_s = 0.0 if temporary else ORPHAN_KEPT_S
+            orphaned = origin.stat().st_uid == os.geteuid() and not data.exists()
+            if (
+                orphaned
+                and time.time() - origin.stat().st_mtime > kept_s
+                and is_free(root / "postgres")
+            ):
+                log.warning("%s: removed; its data directory %s is gone", root, data)
+                shutil.rmtree(root)
 
 
 def _copied(package: Path, to: Path) -> Path:

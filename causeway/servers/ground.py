@@ -19,6 +19,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from causeway.children import Child
 from causeway.servers.faults import (
@@ -70,6 +71,15 @@ async def hold(server: str, folder: Path) -> int:
     return fd
 
 
+def is_free(folder: Path) -> bool:
+    """Whether no server holds a directory."""
+    fd = os.open(folder / "lock", os.O_RDWR)
+    try:
+        return _lock(fd)
+    finally:
+        os.close(fd)
+
+
 def choose_port(data: Path, server: str, name: str, wanted: int) -> int:
     """The configured port, the one of the last time, or a free one; raises PortInUse."""
     if wanted:
@@ -96,13 +106,22 @@ def password(data: Path, name: str) -> str:
     return kept[name]
 
 
-async def ready(
-    server: str, child: Child, log_from: int, attempt: Callable[[], Awaitable[None]]
-) -> None:
+class Starting(NamedTuple):
+    """A server that has just been started; what it says begins at `log_from` of its log."""
+
+    server: str
+    folder: Path
+    needed_mb: int
+    child: Child
+    log_from: int
+
+
+async def ready(starting: Starting, attempt: Callable[[], Awaitable[None]]) -> None:
     """Try until `attempt` succeeds. When the child ends or the time does, stop it and say why.
 
     `attempt` raises OSError for "not yet", ServerUnusable for "never".
     """
+    child = starting.child
     deadline_s = _now_s() + READY_WAIT_S
     seen = ""
     while _now_s() < deadline_s and child.runs == 1 and child.alive:
@@ -112,29 +131,29 @@ async def ready(
         except OSError as error:
             seen = str(error)
             await asyncio.sleep(TRY_EVERY_S)
-        except ServerUnusable:
+        except BaseException:
             await child.stop()
             raise
     if child.exit_code is not None:
         seen = f"an end with exit code {child.exit_code}"
     await child.stop()
-    raise came_not_up(server, child, log_from, seen)
+    raise came_not_up(starting, seen)
 
 
-def came_not_up(server: str, child: Child, log_from: int, seen: str) -> ServerUnusable:
+def came_not_up(starting: Starting, seen: str) -> ServerUnusable:
     """What the log says of a server that did not come up."""
-    with child.log_file.open("rb") as file:
-        file.seek(log_from)
-        lines = file.read().decode(errors="replace").splitlines()[-20:]
-    text = "\n".join(lines)
+    log_file = starting.child.log_file
+    with log_file.open("rb") as file:
+        file.seek(starting.log_from)
+        text = "\n".join(file.read().decode(errors="replace").splitlines()[-20:])
     if "no space left on device" in text.lower():
-        folder = child.log_file.parent
-        free_mb = shutil.disk_usage(folder).free // 10**6
-        return DiskFull(server, str(folder), free_mb, free_mb + 1)
+        free_mb = shutil.disk_usage(starting.folder).free // 10**6
+        folder = str(starting.folder)
+        return DiskFull(starting.server, folder, free_mb, max(free_mb + 1, starting.needed_mb))
     if "address already in use" in text.lower():
         port = re.search(r"(?:127\.0\.0\.1:|on port )(\d+)", text)
-        return PortInUse(server, int(port[1]) if port else 0)
-    return NotReady(server, seen, str(child.log_file), text)
+        return PortInUse(starting.server, int(port[1]) if port else 0)
+    return NotReady(starting.server, seen, str(log_file), text)
 
 
 def log_size(folder: Path, name: str) -> int:
