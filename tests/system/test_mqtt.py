@@ -465,6 +465,22 @@ async def test_a_broker_that_was_away_is_found_again(broker: Running, site: Site
         assert not telemetry.done()
 
 
+async def test_cancelled_at_any_moment_telemetry_and_commands_end(
+    broker: Running, site: Site
+) -> None:
+    moments_s = [i * 0.0004 for i in range(60)]  # from before the connection to after the session
+    for wait_s in moments_s:
+        centre = Centre(broker.centre, site)
+        commands = MqttCommands(broker.centre, site, WallClock())
+        tasks = [asyncio.create_task(run()) for run in (centre.telemetry.run, commands.run)]
+        await asyncio.sleep(wait_s)
+        for task in tasks:
+            task.cancel()
+        _, hanging = await asyncio.wait(tasks, timeout=15)
+        assert not hanging
+        assert all(task.cancelled() for task in tasks)
+
+
 CONSUMER = """
 import asyncio, os, sys
 from pathlib import Path
