@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,11 +27,6 @@ pytestmark = pytest.mark.system
 
 SITE = Path(__file__).parents[1] / "ingest" / "site"
 FILMS = Path(__file__).parents[3] / "shared" / "data" / "video"
-DECODE = (
-    "import sys; from ingest.decoder import decode_main; _, camera, source, _, fps, _, clock = "
-    "sys.argv[1:]; sys.exit(decode_main(camera, source, float(fps), clock))"
-)
-PROGRAM = (sys.executable, "-c", DECODE)
 
 
 def film(name: str) -> Path:
@@ -86,7 +80,7 @@ class Watched:
         self.arrived_s: list[float] = []
         self._changed = asyncio.Event()
         camera = msgspec.structs.replace(camera, source=str(source), fps=fps)
-        self.source = VideoSource(camera, children, clock, self._frame, self._put, PROGRAM)
+        self.source = VideoSource(camera, children, clock, self._frame, self._put)
 
     def _frame(self, frame: EncodedFrame) -> None:
         self.frames.append(frame)
