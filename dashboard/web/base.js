@@ -18,6 +18,23 @@ export const roadWidthM = (segment) => segment.lanes * LANE_M * (segment.one_way
 export const roadWidthPx = (segment, view) =>
   Math.max(PX_MIN[segment.road_class] * Math.min(1.6, 2 ** (view.depth * 0.35)), roadWidthM(segment) * view.pxPerM);
 
+// Water has no corners: each is cut off twice (Chaikin 1974).
+function flowing(water) {
+  const closed = water.width_m === 0;
+  let line = water.line;
+  for (let pass = 0; pass < 2; pass += 1) {
+    const cut = closed ? [] : [line[0]];
+    for (let i = 0; i < line.length - (closed ? 0 : 1); i += 1) {
+      const [a, b] = [line[i], line[(i + 1) % line.length]];
+      const between = (share) => [a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share];
+      cut.push(between(0.25), between(0.75));
+    }
+    if (!closed) cut.push(line.at(-1));
+    line = cut;
+  }
+  return { ...water, line };
+}
+
 export function webglWorks() {
   try {
     const canvas = document.createElement("canvas");
@@ -35,8 +52,9 @@ export function webglWorks() {
 const feature = (type, coordinates, properties) => ({ type: "Feature", geometry: { type, coordinates }, properties });
 
 function style(site, view) {
-  const areas = site.waters.filter((w) => w.width_m === 0);
-  const lines = site.waters.filter((w) => w.width_m > 0);
+  const waters = site.waters.map(flowing);
+  const areas = waters.filter((w) => w.width_m === 0);
+  const lines = waters.filter((w) => w.width_m > 0);
   const source = (features) => ({ type: "geojson", data: { type: "FeatureCollection", features }, tolerance: 0.2 });
   // metres to pixels doubles with each zoom: two stops of an exponential say it exactly
   const pxPerM = (zoom) => (view.pxPerM / 2 ** view.zoom) * 2 ** zoom;
@@ -124,7 +142,7 @@ export class CanvasBase {
     this.canvas = document.createElement("canvas");
     this.canvas.className = "layer";
     container.replaceChildren(this.canvas);
-    this.site = site;
+    this.waters = site.waters.map(flowing);
     this.segments = [...site.segments].sort((a, b) => ORDER[a.road_class] - ORDER[b.road_class]);
   }
 
@@ -142,7 +160,7 @@ export class CanvasBase {
     c.fillStyle = INK.land;
     c.fillRect(0, 0, view.width, view.height);
     c.lineCap = c.lineJoin = "round";
-    for (const water of this.site.waters) {
+    for (const water of this.waters) {
       trace(c, water.line, view);
       if (water.width_m === 0) {
         c.closePath();

@@ -66,7 +66,7 @@ export function CameraTile({ camera, large = false }) {
       <span class="name">${camera.name}</span>
       ${age === null
         ? html`<span class="nothing">${t("noPicture")}</span>`
-        : html`<span class="age">${old ? `${t("pictureOld")} · ` : ""}${span(age)}</span>`}
+        : html`<span class="age">${age > OLD_S ? `${t("pictureOld")} · ` : ""}${span(age)}</span>`}
       ${row.health && row.health !== "ok" && row.health !== "unknown" && html`<span class="trouble">${t(row.health === "lost" ? "lostCamera" : row.health)}</span>`}
       ${row.incident && html`<span class="seen">${t(row.incident)}</span>`}
       ${large && row.occupancy !== null && html`<span class="measure">${num(row.occupancy * 100)} % · ${num(row.moving * 100)} %</span>`}

@@ -13,8 +13,8 @@ export function Chain({ links }) {
         <li key=${link.address}>
           <time>${clock(link.at)}</time>
           <b>${t(link.kind)}</b>
-          <span>${link.text}</span>
           <small title=${t("step")}>${link.address}</small>
+          <span>${link.text}</span>
         </li>
       `)}
     </ol>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Chain } from "./chain.js";
 import { ask } from "./feed.js";
 import { html } from "./html.js";
-import { assetOf, depthLevel, nameOf, open, peek, replayAt, rows, stale } from "./state.js";
+import { assetOf, depthLevel, drawer, nameOf, open, peek, replayAt, rows, stale } from "./state.js";
 import { clock, cm, t } from "./words.js";
 
 const RANK = { proposed: 0, approved: 1, declined: 2 };
@@ -36,8 +36,11 @@ export function ClosureCards() {
   if (!waiting.length) return null;
   return html`
     <section class="pane closures-waiting" aria-label=${t("closures")}>
-      ${waiting.slice(0, 2).map((c, i) => html`<${ClosureCard} key=${c.segment} closure=${c} keys=${i === 0} />`)}
-      ${waiting.length > 2 && html`<p class="soft more">+ ${waiting.length - 2}</p>`}
+      <h2>
+        ${t("closureProposed")} (${waiting.length})
+        ${waiting.length > 1 && html`<button class="plain link" onClick=${() => (drawer.value = "closures")}>${t("showAll")} <kbd>C</kbd></button>`}
+      </h2>
+      <${ClosureCard} key=${waiting[0].segment} closure=${waiting[0]} keys=${true} />
       ${decided.value && html`<p class="refusal">${decided.value}</p>`}
     </section>
   `;
@@ -52,9 +55,8 @@ export function ClosureCard({ closure, keys = false, unfolded = false }) {
       <div class="line">
         <span class="plate f${level}">${cm(closure.depth_m)} cm</span>
         <button class="plain name" onClick=${() => open(closure.segment)}>
-          <small>${t(word)} · ${clock(closure.at, false)}${closure.by ? ` · ${closure.by}` : ""}</small>
-          <b>${nameOf(closure.segment)}</b>
-          <span>${t("closureClasses")} ${closure.classes.map(t).join(", ")}${signsOf(closure)}</span>
+          <b>${nameOf(closure.segment)} <small>${t(word)} ${clock(closure.at, false)}${closure.by ? ` · ${closure.by}` : ""}</small></b>
+          <span>${t("closureClasses")} ${closure.classes.map(t).join(", ")}${inForce(closure)}${signsOf(closure)}</span>
         </button>
         <span class="decide"><${Buttons} closure=${closure} keys=${keys} /></span>
       </div>
@@ -63,6 +65,10 @@ export function ClosureCard({ closure, keys = false, unfolded = false }) {
     </article>
   `;
 }
+
+// What an earlier approval already keeps out, where more is proposed now.
+const inForce = (closure) =>
+  closure.state === "proposed" && closure.in_force.length ? ` (${t("alreadyClosed")}: ${closure.in_force.map(t).join(", ")})` : "";
 
 const signsOf = (closure) => {
   const names = closure.signs.map((id) => assetOf(id)?.name ?? id);

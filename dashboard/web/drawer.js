@@ -53,7 +53,7 @@ function Sources() {
             ${shown.map((row) => html`
               <tr key=${row.id} onClick=${() => open(row.id)}>
                 <td><b>${row.id}</b> <span class="soft">${nameOf(row.id) === row.id ? "" : nameOf(row.id)}</span></td>
-                <td class=${row.state === "silent" ? "bad" : ""}>${t(row.state)}${row.why ? ` · ${row.why}` : ""}</td>
+                <td class=${`why ${row.state === "silent" ? "bad" : ""}`}>${t(row.state)}${row.why ? ` · ${row.why}` : ""}</td>
                 <td>${clock(row.at)}</td>
                 <td class="n">${num(row.n)}</td>
                 <td class="n">${Object.entries(row.rejected ?? {}).map(([reason, n]) => html`<div key=${reason}>${reason} <b>${num(n)}</b></div>`)}</td>
@@ -96,7 +96,7 @@ function Commands() {
                 <td>${whatWord(row)}</td>
                 <td>${row.by}</td>
                 <td class="sample" title=${row.why}>${row.why}</td>
-                <td class=${outcomeClass(row.state)}>${t(row.state)}${row.outcome ? ` · ${row.outcome}` : ""}</td>
+                <td class=${`why ${outcomeClass(row.state)}`}>${t(row.state)}${row.outcome ? ` · ${row.outcome}` : ""}</td>
                 <td class="n">${row.took_ms === null ? "" : num(row.took_ms / 1000, 1)}</td>
               </tr>
               ${chained === key && html`<tr key=${`${key}-chain`} class="chained"><td colspan="7"><b>${t("chain")}</b> <${JournalChain} address=${key} /></td></tr>`}

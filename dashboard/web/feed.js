@@ -84,7 +84,11 @@ export function connect() {
     handled = handled
       .then(() => inflate(event.data))
       .then((message) => opened === socket && take(message, receivedAt))
-      .catch(() => resync());
+      .catch((error) => {
+        reportError(error);
+        seq = null;
+        resync();
+      });
   };
   opened.onclose = () => end(opened);
 }

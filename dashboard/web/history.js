@@ -37,7 +37,7 @@ class Past {
     }
     this.minutes = minutes;
     this.asking = false;
-    this.version.value += 1;
+    this.version.value = this.version.peek() + 1;
   }
 
   // What was stored, then what has come since.
@@ -63,7 +63,7 @@ class Past {
       this.at.splice(0, ROWS_MAX / 4);
       this.v.splice(0, ROWS_MAX / 4);
     }
-    this.version.value += 1;
+    this.version.value = this.version.peek() + 1;
   }
 }
 

@@ -1,7 +1,7 @@
 // Writes names on the map: districts and rivers where they stand, streets along their line, none over another.
 import { FAINT, HALO, SOFT, TEXT, font } from "./palette.js";
 
-const CLASS_DEPTH = { expressway: 0, primary: 0, secondary: 0.45, tertiary: 1.2 }; // zooms in from the whole city
+const CLASS_DEPTH = { expressway: 0, primary: 0, secondary: 0, tertiary: 0.6 }; // zooms in from the whole city
 const REPEAT_PX = 460;
 const CLASS_ORDER = { expressway: 0, primary: 1, secondary: 2, tertiary: 3 };
 

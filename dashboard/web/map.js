@@ -23,9 +23,10 @@ class CityMap {
     this.hover = hover;
     this.view = new View();
     this.base = openBase(box.querySelector(".base"), site.value, this.start(), () => this.moved());
+    this.roads = box.querySelector(".roads");
     this.names = box.querySelector(".names");
     this.live = box.querySelector(".live");
-    this.roads = streets(site.value);
+    this.streets = streets(site.value);
     this.overlay = new Overlay(site.value, this.view);
     this.hovered = "";
     this.lit = true;
@@ -82,7 +83,7 @@ class CityMap {
   resize() {
     const ratio = devicePixelRatio || 1;
     this.view.resize(this.box.clientWidth, this.box.clientHeight);
-    for (const canvas of [this.names, this.live]) {
+    for (const canvas of [this.roads, this.names, this.live]) {
       canvas.width = Math.round(this.view.width * ratio);
       canvas.height = Math.round(this.view.height * ratio);
     }
@@ -109,14 +110,14 @@ class CityMap {
     this.pending ||= requestAnimationFrame(() => {
       this.pending = 0;
       if (this.namesDue) this.drawNames();
-      const c = clean(this.live, this.view);
-      this.overlay.draw(c, this.lit, this.hovered);
+      this.overlay.drawRoads(clean(this.roads, this.view));
+      this.overlay.draw(clean(this.live, this.view), this.lit, this.hovered);
     });
   }
 
   drawNames() {
     this.namesDue = false;
-    drawLabels(clean(this.names, this.view), site.value, this.roads, this.view);
+    drawLabels(clean(this.names, this.view), site.value, this.streets, this.view);
   }
 
   // --- by hand ------------------------------------------------------------------------------------
@@ -236,6 +237,7 @@ export function MapPane() {
   return html`
     <div class="map ${drawer.value ? "with-drawer" : ""}" ref=${box}>
       <div class="base layer"></div>
+      <canvas class="roads layer"></canvas>
       <canvas class="names layer"></canvas>
       <canvas class="live layer" tabindex="0" role="application" aria-label=${t("mapHelp")}></canvas>
       <div class="zoom">

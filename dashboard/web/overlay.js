@@ -1,5 +1,5 @@
-// Draws all that changes over the base: traffic and water on the roads, depths, assets, alarms, the selection.
-// Also tells what is under the pointer. Nothing here decides; the tables do.
+// Draws all that changes over the base: traffic and water on the roads (under the names), depths, assets, alarms,
+// the selection (over them). Also tells what is under the pointer. Nothing here decides; the tables do.
 import { roadWidthPx, trace } from "./base.js";
 import { at } from "./labels.js";
 import { CLOSED, FLOOD, PAPER, SELECT, TRAFFIC, font } from "./palette.js";
@@ -23,12 +23,13 @@ export class Overlay {
 
   draw(c, lit, hovered) {
     this.hits = [];
-    this.drawRoads(c);
-    this.drawAssets(c);
-    this.drawWater(c);
-    this.drawAlarms(c, lit);
+    this.plates = new Map();
+    const wet = this.drawWater(c);
     this.drawChosen(c, selected.value, SELECT, 3);
     if (hovered && hovered !== selected.value) this.drawChosen(c, hovered, "rgba(15, 63, 99, 0.55)", 2);
+    this.drawAssets(c);
+    this.drawDepths(c, wet);
+    this.drawAlarms(c, lit);
   }
 
   // The asset nearest to a point of the screen, if one is there.
@@ -58,6 +59,11 @@ export class Overlay {
 
   seen(x, y, margin = 40) {
     return x > -margin && y > -margin && x < this.view.width + margin && y < this.view.height + margin;
+  }
+
+  // A whole city on a phone: only what matters most is drawn.
+  get crowded() {
+    return this.view.width < 600 && this.view.depth < MIDDLE;
   }
 
   put(id, x, y, r, weight = 0) {
@@ -104,11 +110,12 @@ export class Overlay {
     c.setLineDash(proposed ? [2, 9] : [9, 7]);
     c.stroke();
     c.setLineDash([]);
+    if (proposed) return;
     const points = segment.line.map((p) => this.view.project(...p));
     const length = points.slice(1).reduce((sum, p, i) => sum + Math.hypot(p[0] - points[i][0], p[1] - points[i][1]), 0);
     for (const share of [0.08, 0.92]) {
       const p = at(points, length * share);
-      symbols.closure(c, p.x, p.y, 6.5, proposed);
+      symbols.closure(c, p.x, p.y, 6.5);
     }
   }
 
@@ -132,7 +139,7 @@ export class Overlay {
       if (depth !== null && depth >= SHOWN_M) {
         const forecast = replayAt.value ? null : forecasts[gauge + "/depth_m"];
         wet.push({ id, x, y, depth, forecast });
-      } else {
+      } else if (!this.crowded) {
         symbols.gauge(c, x, y, this.view.depth > MIDDLE ? 5.5 : 4, "street", depth !== null);
         this.put(gauge, x, y, 7);
       }
@@ -150,7 +157,7 @@ export class Overlay {
       c.lineWidth = w.level ? 2.5 : 1.5;
       c.stroke();
     }
-    this.drawDepths(c, wet);
+    return wet;
   }
 
   // The depths in figures; the deeper first, each moved off the ones before it.
@@ -163,6 +170,7 @@ export class Overlay {
         if (!placed.some((p) => Math.abs(p.x - w.x) < 64 && Math.abs(p.y - y) < 24)) break;
       }
       placed.push({ x: w.x, y });
+      this.plates.set(w.id, [w.x - 40, y]);
       symbols.plate(c, `${cm(w.depth)} cm`, w.x, y, FLOOD[w.level], this.rising(w));
       this.put(w.id, w.x, y, 24, 12);
       this.put(w.id, w.x, w.y, w.r * 0.8, 2);
@@ -195,7 +203,8 @@ export class Overlay {
       this.put(camera.id, x, y, 8, 3);
     }
     for (const gauge of site.gauges) {
-      if (gauge.kind === "street" || (gauge.kind === "sewer" && !middle)) continue;
+      const minor = gauge.kind === "sewer" ? !middle : gauge.kind !== "tide" && this.crowded;
+      if (gauge.kind === "street" || minor) continue;
       const [x, y] = view.project(...gauge.at);
       if (!this.seen(x, y)) continue;
       const point = peek("points")[`${gauge.id}/${gauge.quantities[0]}`];
@@ -216,7 +225,8 @@ export class Overlay {
       const [x, y] = this.view.project(...station.at);
       const pumps = this.pumpsOf.get(station.id);
       const running = pumps.filter((p) => peek("pumps")[p.id]?.running).length;
-      symbols.station(c, x, y, 9, running > 0, `${running}/${pumps.length}`);
+      const now = !replayAt.value;
+      symbols.station(c, x, y, 9, now && running > 0, now ? `${running}/${pumps.length}` : "");
       this.put(station.id, x, y, 12, 4);
     }
     for (const gate of this.site.gates) {
@@ -252,7 +262,7 @@ export class Overlay {
 
   // Each approach's aspect as an arrow to the junction: open and white is green, a dark bar is red.
   drawApproaches(c, junction, row, x, y) {
-    junction.groups.forEach((group, i) => {
+    junction.group.forEach((group, i) => {
       const from = this.approach(junction, group, x, y);
       if (from === null) return;
       const aspect = row.aspects[i];
@@ -298,13 +308,13 @@ export class Overlay {
   // --- alarms and the selection -------------------------------------------------------------------
 
   drawAlarms(c, lit) {
+    if (replayAt.value) return;
     for (const [id, alarm] of [...alarmOf.value].sort((a, b) => b[1].priority - a[1].priority)) {
       const asset = assets.value.get(id);
       if (!asset?.at) continue;
       let [x, y] = this.view.project(...asset.at);
       if (!this.seen(x, y)) continue;
-      if (asset.kind === "segment") y -= 21;
-      else [x, y] = [x + 10, y - 10];
+      [x, y] = this.plates.get(id) ?? [x + 10, y - 10];
       symbols.badge(c, x, y, alarm.priority, alarm.state !== "ack", lit);
       this.put(id, x, y, 9, 8);
     }

@@ -1,5 +1,5 @@
 // Draws one asset each: small, grey, of its own shape; filled or open by what it does, never coloured by it.
-import { PAPER, PRIORITY, TEXT, font } from "./palette.js";
+import { CLOSED, PAPER, PRIORITY, TEXT, font } from "./palette.js";
 
 const INK = "#23292e";
 const OFF = "#9aa1a6";
@@ -117,11 +117,11 @@ export function sign(c, x, y, size, lit) {
 }
 
 // The no-entry plate of a closed road.
-export function closure(c, x, y, size, proposed) {
+export function closure(c, x, y, size) {
   c.beginPath();
   c.arc(x, y, size, 0, 2 * Math.PI);
-  outlined(c, proposed ? PAPER : "#5b0a1e", proposed ? "#5b0a1e" : PAPER, 2);
-  c.fillStyle = proposed ? "#5b0a1e" : PAPER;
+  outlined(c, CLOSED, PAPER, 2);
+  c.fillStyle = PAPER;
   c.fillRect(x - size * 0.6, y - size * 0.18, size * 1.2, size * 0.36);
 }
 

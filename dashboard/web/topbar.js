@@ -51,8 +51,8 @@ function TideNow() {
 }
 
 // The gauge's own name, with the word for tide before it where it has none.
-function shortTide(name) {
-  const bare = name.replace(/^(trạm\s+)?(triều|thuỷ văn|thủy văn)\s*/iu, "");
+export function shortTide(name) {
+  const bare = name.replace(/^(trạm\s+|triều\s+|thuỷ văn\s+|thủy văn\s+)+/iu, "");
   return `${t("tide")} ${bare}`;
 }
 

@@ -6,6 +6,7 @@ import { pastOf } from "./history.js";
 import { html } from "./html.js";
 import { FLOOD, FONT, PRIORITY, SELECT, TEXT } from "./palette.js";
 import { assetOf, depthLimits, inForce, nameOf, now, peek, replayAt, rows, selected, site, ticking } from "./state.js";
+import { shortTide } from "./topbar.js";
 import { clock, language, num, t } from "./words.js";
 
 const SPANS_MIN = [60, 180, 720];
@@ -48,7 +49,7 @@ function tide(gauge) {
   const levels = inForce(site.value.tide_levels.filter((l) => l.gauge === gauge), now.value)?.levels_m ?? [];
   return {
     key: gauge,
-    title: `${t("tideTitle")} ${nameOf(gauge)} (m)`,
+    title: `${shortTide(nameOf(gauge))} (m)`,
     note: `${t("levelsLegend")} I · II · III`,
     lines: [{ point: `${gauge}/stage_m`, factor: 1 }],
     limits: levels.map((v, i) => ({ v, ink: TIDE_INKS[i], label: ["I", "II", "III"][i] })),

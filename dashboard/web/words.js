@@ -58,6 +58,7 @@ const WORDS = {
   endClosure: ["Mở lại đường", "Reopen"],
   noClosures: ["Không có đề nghị đóng đường", "No closures proposed"],
   closureClasses: ["Cấm", "Bans"],
+  alreadyClosed: ["đang cấm", "already closed"],
   signs: ["Biển báo", "Signs"],
   chain: ["Chuỗi nguyên nhân", "Cause chain"],
   chainRead: ["Đọc từ nhật ký", "Read from the journal"],
@@ -70,7 +71,6 @@ const WORDS = {
 
   depthTitle: ["Mực nước", "Water depth"],
   measuredForecastLimits: ["thực đo, dự báo, ngưỡng", "measured, forecast, limits"],
-  tideTitle: ["Triều", "Tide"],
   sumpTitle: ["Bể hút", "Sump"],
   queueTitle: ["Hàng chờ", "Queues"],
   rainTitle: ["Mưa", "Rain"],
