@@ -147,7 +147,7 @@ async def start_mosquitto(children: Children, folder: Path, program: str) -> Run
     return Running(url, url, child)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something outside this process or loop; fails loudly."""
     deadline = time.monotonic() + seconds
     while not condition():
