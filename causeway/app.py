@@ -12,13 +12,15 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from causeway.centre import (
     Centre,
@@ -56,6 +58,7 @@ class DemoOptions(Struct, frozen=True, kw_only=True):
     data: Path
     host: str
     port: int
+    headless: bool  # nobody looks: a reader of our own stands in for a page
     speed: float
     seconds: float | None  # of the wall; None: until told
     cameras: dict[str, str]  # a camera's id, and a video in place of the simulated street
@@ -111,14 +114,19 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
             cameras=True,
         )
         running: list[Child] = []
+        pages: list[asyncio.Task[None]] = []
 
         async def ready(address: str) -> None:
             say(f"The wall: {address}")
             running.extend(await start_field(children, field))
+            if options.headless:
+                pages.append(asyncio.create_task(_read_as_a_page(address)))
 
         async def leave() -> None:
             for child in reversed(running):
                 await child.stop()
+            for page in pages:
+                page.cancel()
 
         centre = Centre(
             seen,
@@ -167,8 +175,9 @@ async def field(options: FieldOptions, say: Callable[[str], None]) -> None:
 class RecordingFound(Struct, frozen=True, kw_only=True):
     """What a recording holds, and what a replay of it gave.
 
-    `identical` is None where nothing was replayed; `compared` counts the steps that this version
-    wrote, `difference` is the first step that was answered otherwise than recorded.
+    `compared` counts the steps that this version wrote, for another one may answer otherwise;
+    `identical` is None where nothing was compared. `difference` is the first step that was answered
+    otherwise than recorded.
     """
 
     first_step: int
@@ -235,7 +244,7 @@ class _Survey:
             versions=tuple(dict.fromkeys(self._versions)),
             version=self.version,
             compared=self._compared if replayed else 0,
-            identical=None if replayed is None else difference is None,
+            identical=difference is None if self._compared and replayed else None,
             difference=difference.number if difference else None,
         )
 
@@ -372,6 +381,15 @@ async def _until_told(
         telling.cancel()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+async def _read_as_a_page(address: str) -> None:
+    """Read the feed as a page does, so that its latency is measured with somebody there."""
+    url = address.replace("http://", "ws://") + "/feed"
+    async for connection in connect(url, compression=None, max_size=None):
+        with suppress(ConnectionClosed):
+            async for _ in connection:
+                pass
 
 
 async def _nothing() -> None:

@@ -343,7 +343,7 @@ class Centre:
             arrived = counts.readings - before.counts.readings
             lost = tally.readings + before.unstored - arrived + counts.repeated
         centre_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        children_mb = {name: round(mb) for name, mb in self._children.memory_mb().items()}
+        children_mb = {name: round(mb) for name, mb in self._children.memory_mb().items() if mb}
         return Summary(
             readings_stored=projector.readings,
             frames_seen=inputs.frames,

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its links say what fails
     try:
         code: int = options.run(options)
     except KeyboardInterrupt:
@@ -109,6 +110,7 @@ def _demo(options: argparse.Namespace) -> int:
                 data=(options.data or _new_run(DEMO_DATA)).resolve(),
                 host=options.host,
                 port=0 if options.headless else options.port,
+                headless=options.headless,
                 speed=options.speed,
                 seconds=options.seconds,
                 cameras=dict(_pair(text, "CAMERA=FILE") for text in options.video),
@@ -174,7 +176,9 @@ def _replay(options: argparse.Namespace) -> int:
     _say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     if options.json:
         print(msgspec.json.encode(found).decode())
-    return 0 if found.identical is not False else 1
+    if options.check and not found.compared:
+        _say(f"causeway: no step of this version, {found.version}: nothing was compared")
+    return 1 if options.check and not found.identical else 0
 
 
 def _bench(options: argparse.Namespace) -> int:
