@@ -114,8 +114,6 @@ class Uplink:
                 self._count += 1
                 self._in_flight[self._count] = self._outbox.popleft()
                 tasks.create_task(self._send(client, self._count))
-                # One turn of the loop, so that messages leave in their order.
-                await asyncio.sleep(0)
             self._filled.clear()
 
     async def _send(self, client: Client, number: int) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,15 +23,21 @@ from causeway.clock import Clock, clock_of
 from causeway.site import Site, load_site
 from sims.cabinets import HEARD_BY_CABINETS, Message
 from sims.devices import Uplink
-from sims.pace import Pace, say
+from sims.pace import BEHIND_S_MAX, Pace, say
 from sims.plc import Line, PlcServer
 from sims.plc_program import PlcProgram
 from sims.scenario import NS, Scenario, load_scenario
 from sims.street_water import StreetWaterReader, StreetWaterWriter
 
+if TYPE_CHECKING:
+    from sims.shutters import Shutters
+
 SCAN_S = 0.2  # of the PLCs
 TURN_S = 0.25  # of the lamps
 WATER_FILE = "street-water"
+WAITING_MAX = 64  # messages on their way out, from which no picture is taken
+PICTURES_MAX = 32  # a turn
+SWITCH_S = 0.0005  # or each message sent waits 5 ms for the thread that builds views
 
 Address = tuple[str, int]
 
@@ -123,13 +131,17 @@ async def _water(
 async def _traffic(
     site: Site, scenario: Scenario, mqtt_url: str, clock: Clock, workdir: Path, cameras: bool
 ) -> int:
+    from sims.cameras import CameraRenderer
     from sims.roadside import Roadside
+    from sims.shutters import Moment, Shutters
     from sims.traffic import Traffic
 
     stop = _stop_on_signals()
     now_ns = clock.now_ns()
     traffic = Traffic(site, _from_now(scenario, now_ns), workdir)
     roadside = Roadside(site, scenario, traffic, now_ns, clock.speed)
+    renderer = CameraRenderer(site, traffic.network)
+    shutters = Shutters(site, scenario, renderer, now_ns, clock.speed) if cameras else None
     streets = StreetWaterReader(workdir / WATER_FILE, site)
     uplink = Uplink(
         mqtt_url,
@@ -138,15 +150,33 @@ async def _traffic(
         lambda topic, payload: _put_all(uplink, roadside.hear(topic, payload, clock.now_ns())),
     )
     sending = asyncio.create_task(uplink.run())
+    preparing = asyncio.create_task(_prepare(shutters))
     pace = Pace("traffic", clock, TURN_S, stop)
     say("traffic", "started", at_ns=now_ns)
     while await pace.turn(traffic.at_ns):
         now_ns = clock.now_ns()
-        _put_all(uplink, roadside.tick(now_ns, streets.read()))
+        water = streets.read()
+        _put_all(uplink, roadside.tick(now_ns, water))
+        if shutters is not None and uplink.connected and uplink.waiting < WAITING_MAX:
+            moment = Moment(
+                traffic.vehicles(),
+                traffic.aspects(),
+                {} if water is None else roadside.depths_m(water),
+                0.0 if water is None else water.rain_mm_h,
+                roadside.lamps(),
+            )
+            behind = (now_ns - traffic.at_ns) / NS > BEHIND_S_MAX * clock.speed
+            pictures_max = 1 if behind else PICTURES_MAX
+            for frame in shutters.tick(now_ns, moment, roadside.camera_faults, pictures_max):
+                uplink.put(frame)
+                await asyncio.sleep(0)  # a command must not wait for all the pictures
         _fail_loudly(sending)
+        _fail_loudly(preparing)
+    preparing.cancel()
     sending.cancel()
     traffic.close()
-    say("traffic", "ended", published=uplink.published, dropped=uplink.dropped)
+    missed = 0 if shutters is None else shutters.missed
+    say("traffic", "ended", published=uplink.published, dropped=uplink.dropped, missed=missed)
     return 0
 
 
@@ -155,8 +185,17 @@ def _put_all(uplink: Uplink, messages: Iterable[Message]) -> None:
         uplink.put(message)
 
 
+async def _prepare(shutters: Shutters | None) -> None:
+    """Build the cameras' views in a thread, while the signals go on."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    while shutters is not None and await asyncio.to_thread(shutters.prepare_next):
+        pass
+    sys.setswitchinterval(usual_s)
+
+
 def _fail_loudly(task: asyncio.Task[None]) -> None:
-    """A task that should never end has: raise what ended it."""
+    """Raise what ended a task, if anything did."""
     if task.done():
         task.result()
 

@@ -17,6 +17,8 @@ NS = 1_000_000_000
 TURN_WALL_S_MIN = 0.05
 BEHIND_S_MAX = 3.0  # wall seconds
 REPORT_EVERY_S = 10.0  # wall seconds
+WIRES_SHARE = 0.25  # of the time that a turn took
+WIRES_S_MIN = 0.005
 
 
 class Pace:
@@ -27,7 +29,7 @@ class Pace:
         self._clock = clock
         self._wall_s = max(period_s / clock.speed, TURN_WALL_S_MIN)
         self._stop = stop
-        self._next_s = time.monotonic()
+        self._next_s = self._went_on_s = time.monotonic()
         self._report_s = self._next_s + REPORT_EVERY_S
         self._cpu_s = time.process_time()
 
@@ -36,10 +38,13 @@ class Pace:
         now_s = time.monotonic()
         if now_s >= self._report_s:
             self._report(now_s, reached_ns)
-        self._next_s = max(self._next_s + self._wall_s, now_s)
+        # A process that cannot keep up still hears and answers: the wires get a share of its time.
+        for_wires_s = max(WIRES_SHARE * (now_s - self._went_on_s), WIRES_S_MIN)
+        self._next_s = max(self._next_s + self._wall_s, now_s + for_wires_s)
         try:
-            await asyncio.wait_for(self._stop.wait(), max(self._next_s - now_s, 0.001))
+            await asyncio.wait_for(self._stop.wait(), self._next_s - now_s)
         except TimeoutError:
+            self._went_on_s = time.monotonic()
             return True
         return False
 

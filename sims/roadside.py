@@ -59,10 +59,19 @@ class Roadside:
         self._obey_signs()
         if water is not None:
             self._traffic.set_rain(water.rain_mm_h)
-            for segment, depth_m in zip(self._site.segments, water.depth_m.tolist(), strict=True):
-                self._traffic.set_depth(segment.id, depth_m)
+            for segment, depth_m in self.depths_m(water).items():
+                self._traffic.set_depth(segment, depth_m)
         self._traffic.step_to(now_ns, STEPS_A_TICK_MAX)
         yield from self._detectors.tick(now_ns, self._truth)
+
+    def depths_m(self, water: StreetWater) -> dict[str, float]:
+        """By segment."""
+        segments = (s.id for s in self._site.segments)
+        return dict(zip(segments, water.depth_m.tolist(), strict=True))
+
+    def lamps(self) -> dict[str, float]:
+        """The level of each street-light circuit."""
+        return {id_: c.level_ratio for id_, c in self.cabinets.circuits.items()}
 
     def _truth(self, device: str, point: str) -> float:
         if device in self.cabinets.circuits:
