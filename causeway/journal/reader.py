@@ -58,7 +58,8 @@ class JournalReader:
         self._url = url
         self._patience_s = patience_s
         self._client = Client()
-        self._seen = "nothing yet"
+        self._seen = "nothing else was heard"
+        self._lost = asyncio.Event()  # of the connection that stands now
         self._inbox = ""
         self._requests = 0
         self._batches: dict[str, _Batch] = {}
@@ -72,7 +73,8 @@ class JournalReader:
 
     async def close(self) -> None:
         """Leave the server."""
-        await self._client.close()
+        with suppress(OSError, nats.errors.Error):  # it may have left us
+            await self._client.close()
 
     async def read(self, first: int, last: int | None = None) -> AsyncIterator[tuple[int, Step]]:
         """The steps from `first` to `last`, or to the end as it is now; raises StepsGone."""
@@ -121,6 +123,7 @@ class JournalReader:
         connecting = self._client.connect(
             self._url,
             error_cb=self._on_error,
+            disconnected_cb=self._on_lost,
             closed_cb=self._on_change,
             reconnected_cb=self._on_change,
             max_reconnect_attempts=-1,
@@ -131,7 +134,7 @@ class JournalReader:
         try:
             await asyncio.wait_for(connecting, self._patience_s)
         except (TimeoutError, OSError, nats.errors.Error) as error:
-            await self._client.close()
+            await self.close()
             raise JournalUnreachable(self.where, self._seen) from error
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.read.*", cb=self._on_batch)
@@ -142,7 +145,8 @@ class JournalReader:
         deadline_s = loop.time() + self._patience_s
         while True:
             try:
-                return await request()
+                if self._client.is_connected:
+                    return await self._unless_lost(request())
             except BadRequestError:
                 raise
             except APIError as error:
@@ -154,6 +158,19 @@ class JournalReader:
             if loop.time() > deadline_s or self._client.is_closed:
                 raise JournalUnreachable(self.where, self._seen)
             await asyncio.sleep(TRY_EVERY_S)
+
+    async def _unless_lost(self, request: Awaitable[T]) -> T:
+        """Its answer; raises ConnectionError as soon as none can come."""
+        asking = asyncio.ensure_future(request)
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise ConnectionError("the connection was lost")
+            return asking.result()
+        finally:
+            asking.cancel()
+            lost.cancel()
 
     async def _batch(self, first: int, count: int) -> list[tuple[int, bytes]]:
         """Up to `count` messages from `first` on; none when there are none."""
@@ -189,6 +206,10 @@ class JournalReader:
 
     async def _on_error(self, error: Exception) -> None:
         self._seen = _said(error)
+
+    async def _on_lost(self) -> None:
+        self._lost.set()
+        self._lost = asyncio.Event()
 
     async def _on_change(self) -> None:
         """The connection is back, or closed for good."""

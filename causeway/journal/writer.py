@@ -127,7 +127,7 @@ class JetStreamJournal(JournalReader):
             await journal._make_stream(bytes_max, replicas)
             await journal._take_over()
         except BaseException:
-            await journal._client.close()
+            await JournalReader.close(journal)
             raise
         journal._tending = asyncio.create_task(journal._tend(), name="tend the journal")
         return journal
@@ -331,7 +331,8 @@ class JetStreamJournal(JournalReader):
             self._settle_oldest()
         now_s = asyncio.get_running_loop().time()
         if self._flight and now_s - self._flight[0].since_s > self._patience_s:
-            raise JournalUnreachable(self.where, self._seen)
+            seen = f"it tells its end, and stores nothing more; its disk may be full ({self._seen})"
+            raise JournalUnreachable(self.where, seen)
         sent = 0
         while (sent := max(sent, self.last_step)) < self._number and self._fault is None:
             for flying in [f for f in self._flight if f.number > sent]:

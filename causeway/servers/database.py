@@ -20,6 +20,7 @@ import pwd
 import shutil
 import signal
 import stat
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -153,6 +154,7 @@ async def _initialise(children: Children, data: Path, place: _Place, lock: int) 
             "--builtin-locale=C.UTF-8",
             "--locale=C",
             "--no-instructions",
+            *(["--sync-method=syncfs"] if sys.platform == "linux" else []),
         ],
         run_as=place.run_as,
         env=_environment(),

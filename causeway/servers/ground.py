@@ -174,6 +174,11 @@ def _lock(fd: int) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
+    """Whether a process is there, and not only left for its parent to reap."""
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state in "ZX":
+            return False
     try:
         os.kill(pid, 0)
     except PermissionError:

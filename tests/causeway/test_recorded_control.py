@@ -1,4 +1,4 @@
-"""The city's own water cores in any weather: replayed, broken off and restored to the same bytes."""
+"""The city's own water cores in any weather: replayed and restored to the same bytes."""
 
 from __future__ import annotations
 

