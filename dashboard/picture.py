@@ -80,6 +80,7 @@ class _State(Struct):
     number: int
     tables: dict[str, dict[str, dict[str, object]]]
     counts: dict[str, int]
+    counts_shown_at_ns: int
     chains: bytes
     commands: bytes
     congestion: bytes
@@ -152,6 +153,7 @@ class Picture:
                 self.number,
                 tables,  # type: ignore[arg-type]  # dict is invariant; its values are plain values
                 self._counts,
+                self._counts_shown_at_ns,
                 self._chains.encode(),
                 self._commands.encode(),
                 self._congestion.encode(),
@@ -163,14 +165,15 @@ class Picture:
     def restore(self, state: bytes) -> None:
         """Take up a state; assets that the site has no more are left out of it."""
         old = msgspec.msgpack.decode(state, type=_State)
-        self.at_ns, self.number, self._counts = old.at_ns, old.number, old.counts
+        self.at_ns, self.number = old.at_ns, old.number
+        self._counts, self._counts_shown_at_ns = old.counts, old.counts_shown_at_ns
         for table, rows in old.tables.items():
             known = self._tables.rows.get(table)
             if known is None:
                 continue
             free = table in ("alarms", "incidents", "commands", "closures", "sources", "forecasts")
             for key, row in rows.items():
-                if free or key in known:
+                if free or key in known or key in self._site.points:
                     self._tables.put(table, key, **cast(Row, row))
         for camera in self._tables.rows["cameras"]:
             self._tables.put("cameras", camera, frame_at=0)

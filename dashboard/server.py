@@ -143,12 +143,12 @@ class Wall:
         }
 
     def event_to_wall_ms(self) -> tuple[float, float]:
-        """Median and 95th percentile from the engine's taking of an input to its sending; else 0."""
+        """Median and 95th percentile from an input's step to its sending; 0 before any."""
         latency = self._feed.event_to_sent()
         return latency.p50_ms or 0.0, latency.p95_ms or 0.0
 
     async def serve(self, host: str, port: int) -> None:
-        """Until cancelled; OSError where the address is taken. `port` 0: a free one."""
+        """Until cancelled; OSError where the address is taken. Port 0: a free one."""
         listener = _listener(host, port)
         self.port = listener.getsockname()[1]
         self._any_host = not self._hosts and host not in ("127.0.0.1", "localhost", "::1")
