@@ -66,7 +66,7 @@ class JournalReader:
 
     @classmethod
     async def connect(cls, url: str, *, patience_s: float = PATIENCE_S) -> Self:
-        """For reading only; raises JournalUnreachable."""
+        """For reading only; `url` may name several servers. Raises JournalUnreachable."""
         reader = cls(url, patience_s)
         await reader._connect()
         return reader
@@ -121,7 +121,7 @@ class JournalReader:
 
     async def _connect(self) -> None:
         connecting = self._client.connect(
-            self._url,
+            self._url.split(","),
             error_cb=self._on_error,
             disconnected_cb=self._on_lost,
             closed_cb=self._on_change,
@@ -238,7 +238,7 @@ def _said(error: Exception) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(url.partition(",")[0])
     with suppress(ValueError):
         return f"{parts.hostname}:{parts.port or 4222}"
     return str(parts.hostname)

@@ -208,7 +208,9 @@ async def check_nats(url: str, timeout_s: float = CHECK_TIMEOUT_S) -> None:
 
     try:
         client = await asyncio.wait_for(
-            nats.connect(url, error_cb=note, max_reconnect_attempts=1, reconnect_time_wait=0.01),
+            nats.connect(
+                url.split(","), error_cb=note, max_reconnect_attempts=1, reconnect_time_wait=0.01
+            ),
             timeout_s,
         )
     except (OSError, TimeoutError, nats.errors.Error) as error:
@@ -268,5 +270,5 @@ def _varint(length: int) -> bytes:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(url.partition(",")[0])
     return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
