@@ -1,8 +1,8 @@
 """What time it is: the wall's clock, a scaled one for simulations, a manual one for tests.
 
 Only edges and `app` hold a Clock; what decides learns the time from its step. A scaled clock is two
-origins and a speed, so that every process of a simulation, told the same three numbers (`spec`), reads
-the same time.
+origins and a speed, so that every process of a simulation, told the same three numbers (`spec`),
+reads the same time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WallClock:
 
 @dataclass(frozen=True)
 class ScaledClock:
-    """At the wall's `wall_origin_ns` it was `origin_ns`; since then time has run `speed` times as fast."""
+    """`origin_ns` at the wall's `wall_origin_ns`, and `speed` times as fast since then."""
 
     origin_ns: int
     wall_origin_ns: int

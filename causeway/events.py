@@ -1,13 +1,15 @@
 """Every fact and command that crosses a border, as one closed union of frozen structs.
 
-A `Step` is one journal message: an input and all that the cores answered to it. What comes in from
-the field, from child processes and from operators enters as an input; what the cores decide leaves as
-an answer. `streams.py` says of each type how it is queued, and `wire.py` how it becomes bytes.
+A `Step` is one journal message: an input and all that the cores answered to it. What comes in
+from the field, from child processes and from operators enters as an input; what the cores decide
+leaves as an answer. `streams.py` says of each type how it is queued, and `wire.py` how it becomes
+bytes.
 
 Laws of this file:
-1. A type never changes its meaning; a field that is added has a default, so that old journals decode.
-2. Times are integer nanoseconds since the Unix epoch on the centre's clock (`at_ns`) or the device's
-   own (`observed_at_ns`). Only `at_ns` sets an order.
+1. A type never changes its meaning; a field that is added has a default, so that old journals
+   decode.
+2. Times are integer nanoseconds since the Unix epoch on the centre's clock (`at_ns`) or the
+   device's own (`observed_at_ns`). Only `at_ns` sets an order.
 3. No dict and no set inside an event: the bytes of a step must not depend on a hash seed.
 """
 
@@ -117,7 +119,7 @@ class SignalState(Struct, frozen=True):
     """What one signal controller reports.
 
     `aspects` has one letter for each signal group in the site's order: G green, y yellow, r red,
-    o off or flashing. `sequence` is the last command that the controller took (0: none since its start).
+    o off or flashing. `sequence` is the last command that the controller took (0: none so far).
     """
 
     junction: str
@@ -136,7 +138,7 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     because: Address | None = None
 
 
-# --- inputs: the engine -------------------------------------------------------------------------
+# --- inputs: the engine ---------------------------------------------------------------------------
 
 
 class EngineStarted(Event, frozen=True, kw_only=True):
@@ -151,14 +153,14 @@ class Tick(Event, frozen=True, kw_only=True):
     """Time passes; the step's `at_ns` says how far."""
 
 
-# --- inputs: the field --------------------------------------------------------------------------
+# --- inputs: the field ----------------------------------------------------------------------------
 
 
 class ReadingsReceived(Event, frozen=True, kw_only=True):
     """A batch of readings as they came in; the four arrays have one length.
 
-    `points` are site point ids, `values` finite. `source` is the device or PLC, or `mqtt` for a batch
-    of several devices. The plausibility core answers it with ReadingsObserved and Rejected.
+    `points` are site point ids, `values` finite. `source` is the device or PLC, or `mqtt` for a
+    batch of several devices. The plausibility core answers it with ReadingsObserved and Rejected.
     """
 
     source: str
@@ -237,7 +239,7 @@ class Rejected(Event, frozen=True, kw_only=True):
     sample: str = ""
 
 
-# --- inputs: the cameras ------------------------------------------------------------------------
+# --- inputs: the cameras --------------------------------------------------------------------------
 
 
 class CameraHealthObserved(Event, frozen=True, kw_only=True):
@@ -252,8 +254,8 @@ class CameraHealthObserved(Event, frozen=True, kw_only=True):
 class TrafficMeasured(Event, frozen=True, kw_only=True):
     """What a camera saw of the traffic over an interval.
 
-    `occupancy_ratio` is the share of the road surface under vehicles, `moving_ratio` the share of that
-    which moves, `speed_px_s` the median of its movement in the picture.
+    `occupancy_ratio` is the share of the road surface under vehicles, `moving_ratio` the share of
+    that which moves, `speed_px_s` the median of its movement in the picture.
     """
 
     camera: str
@@ -285,7 +287,7 @@ class IncidentEnded(Event, frozen=True, kw_only=True):
     why: str = ""
 
 
-# --- inputs: operators --------------------------------------------------------------------------
+# --- inputs: operators ----------------------------------------------------------------------------
 
 
 class AlarmAcknowledgeRequested(Event, frozen=True, kw_only=True):
@@ -375,7 +377,7 @@ class LightingRequested(Event, frozen=True, kw_only=True):
     why: str = ""
 
 
-# --- answers: commands, the only events that a field writer acts on --------------------------------
+# --- answers: commands, the only events that a field writer acts on -------------------------------
 
 
 class Commanded(Event, frozen=True, kw_only=True):
@@ -433,7 +435,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     by: str
 
 
-# --- inputs from the field writers, and what the confirmations answer ------------------------------
+# --- inputs from the field writers, and what the confirmations answer -----------------------------
 
 
 class CommandSent(Event, frozen=True, kw_only=True):
@@ -523,7 +525,7 @@ class ForecastIssued(Event, frozen=True, kw_only=True):
     values: tuple[float, ...]
 
 
-# --- answers: alarms (ISA-18.2) ----------------------------------------------------------------------
+# --- answers: alarms (ISA-18.2) -------------------------------------------------------------------
 
 
 class AlarmRaised(Event, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
-"""The city as typed data: what the centre knows of its field, read from one folder and checked whole.
+"""The city as typed data: what the centre knows of its field, read from a folder, checked whole.
 
-A site folder holds `site.toml` and the TOML files that it includes. `load_site(folder)` gives a `Site`
-or raises `SiteInvalid` with every fault found (file, line, what was seen, what was expected), never
-half a site. Nothing here is the truth of a simulator: `sims/` keeps its own files.
+A site folder holds `site.toml` and the TOML files that it includes. `load_site(folder)` gives a
+`Site` or raises `SiteInvalid` with every fault found (file, line, what was seen, what was
+expected), never half a site. Nothing here is the truth of a simulator: `sims/` keeps its own
+files.
 
 Laws of this file:
-1. Ids are `[a-z0-9_-]+` (they become MQTT topic levels and client ids) and unique over all assets.
+1. Ids are `[a-z0-9_-]+` (they become MQTT topic levels and client ids) and unique over all
+   assets.
 2. A point is `asset/quantity` or `asset/channel/quantity`; the quantity ends in its unit.
 3. Every point that is a level above a plane names its datum, from a closed list.
 """
@@ -26,7 +28,8 @@ from msgspec import Struct, field
 ID = re.compile(r"[a-z0-9_-]+")
 T = TypeVar("T", bound=Struct)
 
-Datum = Literal["hon_dau", "road"]  # Hòn Dấu 1992 (national); depth above the segment's own low point
+# Hòn Dấu 1992, the national datum; `road` is a depth above the segment's own low point.
+Datum = Literal["hon_dau", "road"]
 
 
 class LonLat(NamedTuple):
@@ -127,7 +130,7 @@ class RoadSegment(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Camera(Struct, frozen=True, forbid_unknown_fields=True):
-    """A camera. `source` is `mqtt`, or a file path or rtsp:// address that the centre decodes itself.
+    """A camera. `source` is `mqtt`, or a file or rtsp:// address that the centre decodes itself.
 
     `road` is the road surface in the picture, a polygon in shares of width and height.
     """
@@ -145,7 +148,8 @@ class Camera(Struct, frozen=True, forbid_unknown_fields=True):
 class Register(Struct, frozen=True, forbid_unknown_fields=True):
     """One value in a PLC: where it stands, how it is coded, and which point it is.
 
-    The value is `raw * scale + offset`. A 32-bit value has `word_order` big (high word first) or little.
+    The value is `raw * scale + offset`. Of a 32-bit value the high word comes first where
+    `word_order` is big.
     """
 
     point: str
@@ -159,14 +163,14 @@ class Register(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Plc(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Modbus TCP server in the field. See docs/INTERFACES.md for the command mailbox and watchdog."""
+    """A Modbus TCP server in the field; docs/INTERFACES.md has its mailbox and watchdog."""
 
     id: str
     name: str
     host: str
     port: int
     registers: tuple[Register, ...] = field(name="register")
-    targets: tuple[str, ...]  # pumps and gates, in the order of the mailbox's target number (from 1)
+    targets: tuple[str, ...]  # pumps and gates in the order of the mailbox's target numbers
     unit: int = 1
     poll_s: float = 1.0
     timeout_s: float = 1.0
@@ -202,7 +206,7 @@ class PumpStation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tide gate. Points: opening_ratio, inside_m, outside_m, moving_bool, fault_bool, remote_bool."""
+    """A tide gate. Points: those of GATE_QUANTITIES."""
 
     id: str
     name: str
@@ -471,9 +475,7 @@ def _read_file(
     return head
 
 
-def _convert(
-    value: object, kind: type[T], file: str, line: int, faults: list[Fault]
-) -> T | None:
+def _convert(value: object, kind: type[T], file: str, line: int, faults: list[Fault]) -> T | None:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -503,7 +505,9 @@ def _points_into(site: Site) -> Iterator[tuple[Struct, str]]:
     """Fill `site.points` from the assets; yield what is wrong on the way."""
     quantities = {q.id: q for q in site.quantities}
 
-    def add(asset: Struct, id_: str, names: Iterable[str], datum: Datum | None, source: str) -> Iterator[tuple[Struct, str]]:
+    def add(
+        asset: Struct, id_: str, names: Iterable[str], datum: Datum | None, source: str
+    ) -> Iterator[tuple[Struct, str]]:
         for name in names:
             point_id = f"{id_}/{name}"
             quantity = quantities.get(name.rpartition("/")[2])

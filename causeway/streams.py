@@ -1,7 +1,7 @@
-"""The table of streams: one row an event type. Period, staleness, queue bound, overflow, journalled?
+"""The table of streams: period, staleness, queue bound, overflow, journalled? One row a type.
 
-The table is what the documents show, what the liveness checks derive from, and what a test holds against
-the event union, so that no type can be added without a decision about each column.
+The table is what the documents show, what the liveness checks derive from, and what a test holds
+against the event union, so that no type can be added without a decision about each column.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events to bytes and back: the journal's encoding, and the framing between this program's processes.
+"""Events to bytes and back: the journal's encoding, and the framing between our processes.
 
 A step is MessagePack, its structs as maps with a `type` field, in the order of their definition, so
 that the same step always gives the same bytes. A message between processes is four bytes of length
