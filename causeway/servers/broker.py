@@ -173,7 +173,7 @@ def _write_settings(
             "host": LOOPBACK,
             "port": mqtt_port,
             "max_ack_pending": MAX_ACK_PENDING,
-            "ack_wait": "60s",
+            "ack_wait": "10s",
         },
         "accounts": {
             "JOURNAL": {
