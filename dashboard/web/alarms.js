@@ -1,5 +1,5 @@
 // The alarm list (ISA-18.2): what stands, what waits for an operator, what is on the shelf; by mouse and by key.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask } from "./feed.js";
 import { html } from "./html.js";
 import { Shape } from "./shapes.js";
@@ -97,7 +97,7 @@ export function ShelveDialog() {
   const [why, setWhy] = useState("");
   const [refused, setRefused] = useState("");
   const first = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     setWhy("");
     setRefused("");
     first.current?.focus();

@@ -198,28 +198,28 @@ export function trace(c, line, view) {
   });
 }
 
-// The base for this browser; falls back to the canvas where WebGL is missing, fails or is lost.
+// The base for this browser; falls back to the canvas where WebGL is missing, fails or is lost (`changed` tells).
 export function openBase(container, site, view, changed) {
-  const fallBack = () => {
-    base.gl?.remove();
-    base.gl = null;
+  const base = { now: null };
+  const useCanvas = () => {
+    base.now?.remove();
     base.now = new CanvasBase(container, site);
     container.dataset.base = "canvas";
     base.now.resize(view);
+  };
+  const fallBack = () => {
+    if (container.dataset.base === "canvas") return;
+    useCanvas();
     changed();
   };
-  const base = { now: null, gl: null };
-  if (webglWorks()) {
-    try {
-      base.gl = base.now = new GlBase(container, site, view);
-      container.dataset.base = "maplibre";
-      base.gl.map.on("error", fallBack);
-      base.gl.map.on("webglcontextlost", fallBack);
-    } catch {
-      fallBack();
-    }
-  } else {
-    fallBack();
+  try {
+    if (!webglWorks()) throw new Error("no WebGL");
+    base.now = new GlBase(container, site, view);
+    container.dataset.base = "maplibre";
+    base.now.map.on("error", fallBack);
+    base.now.map.on("webglcontextlost", fallBack);
+  } catch {
+    useCanvas();
   }
   return base;
 }

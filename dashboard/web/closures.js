@@ -1,6 +1,6 @@
 // Closures: what the rules propose, why, and the operator's decision. Nothing closes without it.
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Chain } from "./chain.js";
 import { ask } from "./feed.js";
 import { html } from "./html.js";
@@ -96,7 +96,7 @@ function Buttons({ closure, keys }) {
 
 function Confirmation({ closure }) {
   const yes = useRef(null);
-  useEffect(() => yes.current?.focus(), []);
+  useLayoutEffect(() => yes.current?.focus(), []); // before the next key: Enter must find it
   const { approved } = deciding.value;
   const word = approved ? "approve" : closure.state === "approved" ? "endClosure" : "decline";
   return html`

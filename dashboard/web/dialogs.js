@@ -1,5 +1,5 @@
 // Find anything by name or id; the list of keys.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { kindWord } from "./map.js";
 import { assets, dialog, goTo, selected } from "./state.js";
@@ -8,13 +8,19 @@ import { t } from "./words.js";
 const SHOWN_MAX = 12;
 const bare = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
 
+// The id itself first, then what begins so, then what has it anywhere.
+function closeness(asset, part) {
+  if (asset.id === part) return 0;
+  return asset.id.startsWith(part) || bare(asset.name).startsWith(part) ? 1 : 2;
+}
+
 function matches(words) {
   const parts = bare(words).split(/\s+/).filter(Boolean);
   if (!parts.length) return [];
   const found = [];
   for (const asset of assets.value.values()) {
     const text = `${bare(asset.name)} ${asset.id} ${bare(kindWord(asset))}`;
-    if (parts.every((part) => text.includes(part))) found.push({ asset, score: text.startsWith(parts[0]) ? 0 : 1 });
+    if (parts.every((part) => text.includes(part))) found.push({ asset, score: closeness(asset, parts[0]) });
   }
   return found.sort((a, b) => a.score - b.score || (a.asset.name < b.asset.name ? -1 : 1)).slice(0, SHOWN_MAX).map((f) => f.asset);
 }
@@ -24,7 +30,7 @@ export function FindDialog() {
   const [at, setAt] = useState(0);
   const input = useRef(null);
   const shown = dialog.value === "find";
-  useEffect(() => {
+  useLayoutEffect(() => {
     setWords("");
     setAt(0);
     input.current?.focus();
@@ -34,7 +40,7 @@ export function FindDialog() {
   const choose = (asset) => {
     dialog.value = "";
     selected.value = asset.id;
-    if (asset.at) goTo.value = { at: asset.at };
+    if (asset.at) goTo.value = { at: asset.at, near: true };
   };
   const press = (event) => {
     if (event.key === "ArrowDown") setAt(Math.min(found.length - 1, at + 1));

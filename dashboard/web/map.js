@@ -14,6 +14,7 @@ import { clock, cm, language, num, t } from "./words.js";
 
 const BLINK_MS = 600;
 const CLICK_PX = 5;
+const NEAR_ZOOMS = 1.8; // in from the whole city: an asset and its street
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 // The map's working parts, outside of the components: made once.
@@ -57,7 +58,7 @@ class CityMap {
       this.redraw();
     });
     this.stopGoing = effect(() => {
-      if (goTo.value) this.goTo(goTo.value.at, goTo.value.zoom);
+      if (goTo.value) this.goTo(goTo.value);
     });
     this.listen("pointerdown", (e) => this.press(e));
     this.listen("pointermove", (e) => this.drag(e));
@@ -91,7 +92,8 @@ class CityMap {
     this.moved();
   }
 
-  goTo(at, zoom) {
+  goTo({ at, zoom: wanted, near }) {
+    const zoom = near ? Math.max(this.view.zoom, this.view.home.zoom + NEAR_ZOOMS) : wanted;
     const [x, y] = this.view.project(...at);
     const { width, height } = this.view;
     const inside = x > width * 0.18 && x < width * 0.82 && y > height * 0.15 && y < height * 0.85;

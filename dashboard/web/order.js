@@ -1,6 +1,6 @@
 // Orders to the field: asked for once more before they leave, then followed until the field has obeyed or not.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { ask } from "./feed.js";
 import { html } from "./html.js";
 import { centre, now, peek, rows, stale } from "./state.js";
@@ -42,7 +42,7 @@ export function OrderStrip({ asset }) {
   const asked = order.value;
   const yes = useRef(null);
   const mine = asked?.asset === asset;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (mine && asked.phase === "confirm") yes.current?.focus();
   }, [mine, asked?.phase]);
   if (!mine) return null;

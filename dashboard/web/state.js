@@ -147,7 +147,7 @@ export const drawer = signal(""); // "", sources, commands, closures
 export const dialog = signal(""); // "", find, help
 export const shelving = signal(""); // the alarm that is being shelved
 export const shelvedShown = signal(false);
-export const goTo = signal(null); // where the map is to go: {at, zoom}
+export const goTo = signal(null); // where the map is to go: {at, zoom} or {at, near}
 export const replayAt = signal(0); // 0: now; else the instant whose water the map shows
 export const replayDepths = signal(null); // segment -> depth_m at that instant
 
