@@ -1,7 +1,7 @@
 -- What the store says to the database, one statement a name. Parameters are positional, in the order of the columns.
 
 -- name: event
-insert into causeway.event values (%s, %s, %s, %s, %s, %s, %s, %s)
+copy causeway.event from stdin
 
 -- name: readings
 copy causeway.reading (at, point, value, quality) from stdin (format binary)
@@ -10,7 +10,7 @@ copy causeway.reading (at, point, value, quality) from stdin (format binary)
 copy causeway.signal_state from stdin
 
 -- name: traffic
-insert into causeway.traffic values (%s, %s, %s, %s, %s)
+copy causeway.traffic from stdin
 
 -- name: incident
 insert into causeway.incident (incident, kind, camera, first_seen_at, detected_step, confidence, why)
@@ -59,16 +59,23 @@ on conflict (name) do update set unit = excluded.unit, datum = excluded.datum
 select name, id from causeway.point
 
 -- name: position
-select step from causeway.position
+select step, at_ns, writer from causeway.position
 
 -- name: advance
-update causeway.position set step = %s, site_hash = coalesce(%s, site_hash)
+update causeway.position set step = %s, at_ns = %s, writer = %s, site_hash = coalesce(%s, site_hash)
+where step = %s
+
+-- name: relax_commits
+set synchronous_commit = off
 
 -- name: make_partitions
 select causeway.make_partitions(%s)
 
 -- name: roll_up
-select causeway.roll_up(%s)
+select causeway.roll_up()
+
+-- name: mark_unrolled
+select causeway.mark_unrolled(%s)
 
 -- name: drop_older
 select causeway.drop_older(%s, %s)
@@ -100,5 +107,11 @@ select name from causeway.migration
 -- name: migrated
 insert into causeway.migration (name) values (%s)
 
--- name: timescale_available
-select 1 from pg_available_extensions where name = 'timescaledb'
+-- name: lock_migrations
+select pg_advisory_lock(hashtext('causeway.migration'))
+
+-- name: timescale_usable
+select 1 from pg_available_extensions
+where name = 'timescaledb'
+    and string_to_array(substring(coalesce(installed_version, default_version) from '^\d+\.\d+'), '.')::integer[] >= array[2, 20]
+    and current_setting('timescaledb.disable_load', true) is not null -- the server has preloaded it

@@ -6,16 +6,21 @@ anywhere loses nothing and stores nothing twice: whatever the queue lacked, or t
 while it was away, is read from the journal again. `Store` asks: trends, counts, history.
 
 Laws of this file:
-1. The position moves only in the transaction that holds the rows up to it.
-2. The store is never ahead of its journal: a position that the journal has not reached is refused.
-3. SQL stands in `schema/` and `statements.sql`; it is never put together from values.
+1. The position moves only in the transaction that holds the rows up to it, and only on from where
+   this projector knows it to be: two projectors, or one and its own broken-off past, cannot both
+   write a step.
+2. The store is never ahead of its journal, nor of another one: then nothing is written.
+3. Nothing here stops the centre. A database that is away or refused is tried again for ever; rows
+   that it will never take are left out one by one, counted in `refused` and named in the log.
+4. SQL stands in `schema/` and `statements.sql`; it is never put together from values.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from importlib.resources import files
@@ -23,22 +28,32 @@ from typing import NamedTuple
 
 import numpy as np
 import psycopg
+from psycopg import errors
 
 from causeway.clock import NS, Clock
-from causeway.events import Step
-from causeway.projection import Rows, at
+from causeway.events import Address, Step
+from causeway.projection import Rows, at, size_of
 from causeway.site import Site
 
 STEPS_MAX = 4_096  # waiting for the database in memory; more is read from the journal again
+ROWS_MAX = 200_000  # in the waiting steps
 BATCH_STEPS_MAX = 1_000
+BATCH_ROWS_MAX = 20_000  # some 2 MB and 50 ms; a larger one is not stored faster
 GATHER_S = 0.2
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-ROLL_UP_EVERY_S = 20.0
-LATE_S = 900.0  # how old a reading may be and still change a rollup
+MAINTAIN_EVERY_S = 20.0
 TREND_ROWS_MAX = 2_000
 RAW_KEPT = timedelta(days=90)
 MINUTES_KEPT = timedelta(days=5 * 366)
 LATENCIES_MAX = 65_536
+# What the database says of a row that it will never take; of anything else it is tried again.
+REFUSALS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    errors.ProgramLimitExceeded,  # too long for an index
+    ValueError,
+    OverflowError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +67,17 @@ def _statements() -> dict[str, bytes]:
 SQL = _statements()
 
 
-class StoreAhead(Exception):
-    """The store holds steps that this journal has not: it belongs to another journal."""
+class StoreRefused(Exception):
+    """The store holds what this journal has not: it is of another one, or the journal lost its end.
+
+    StoreRefused
+    ├── StoreAhead     the store is past the journal's end
+    └── StoreDiverged  the last step stored is another one in the journal
+    """
+
+
+class StoreAhead(StoreRefused):
+    """The store holds steps that this journal has not."""
 
     def __init__(self, stored: int, journalled: int) -> None:
         self.stored = stored
@@ -61,6 +85,25 @@ class StoreAhead(Exception):
         super().__init__(
             f"the store is at step {stored}, the journal at {journalled}: two that do not match"
         )
+
+
+class StoreDiverged(StoreRefused):
+    """The last step that the store holds was written by another run than the journal says."""
+
+    def __init__(self, step: int, stored_writer: str, journalled_writer: str) -> None:
+        self.step = step
+        super().__init__(
+            f"step {step} in the store is of writer {stored_writer}, in the journal of "
+            f"{journalled_writer}: two that do not match"
+        )
+
+
+class PositionTaken(Exception):
+    """Another projector has moved the position on from where this one knew it to be."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(f"another projector has moved the store on from step {step}")
 
 
 class Trend(NamedTuple):
@@ -81,8 +124,16 @@ class Counts(NamedTuple):
     commands: int
 
 
+class Position(NamedTuple):
+    """The last step that the store holds: its number, its time and who wrote it."""
+
+    step: int
+    at_ns: int
+    writer: str
+
+
 class Store:
-    """One database. Every call opens its own short connection or uses the projector's."""
+    """One database. Every call opens its own short connection."""
 
     def __init__(self, dsn: str, site: Site) -> None:
         self.dsn = dsn
@@ -99,10 +150,24 @@ class Store:
             )
             rows = await connection.execute(SQL["point_ids"])
             self.point_ids = dict(await rows.fetchall())
-            return await position(connection)
+            return (await position(connection)).step
 
     async def connect(self) -> psycopg.AsyncConnection:
-        return await psycopg.AsyncConnection.connect(self.dsn, connect_timeout=5)
+        """Commits each statement by itself outside `transaction()`.
+
+        A server whose machine has gone is found out within half a minute, not within the two hours
+        of the system's own setting.
+        """
+        return await psycopg.AsyncConnection.connect(
+            self.dsn,
+            autocommit=True,
+            application_name="causeway",
+            connect_timeout=5,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=25_000,
+        )
 
     async def trend(self, point: str, since_ns: int, until_ns: int) -> Trend:
         """The readings of a point in (since, until], thinned evenly to at most 2,000."""
@@ -129,35 +194,50 @@ class Store:
         return Counts(*row)
 
 
-async def position(connection: psycopg.AsyncConnection) -> int:
-    """The last step that the store holds."""
+async def position(connection: psycopg.AsyncConnection) -> Position:
+    """Where the store stands."""
     row = await (await connection.execute(SQL["position"])).fetchone()
-    return int(row[0]) if row is not None else 0
+    return Position(*row) if row is not None else Position(0, 0, "")
 
 
 async def migrate(connection: psycopg.AsyncConnection) -> list[str]:
     """Apply the schema files that this database lacks, each in one transaction; gives their names.
 
-    A file `NNNN_timescale.sql` is applied where the server has the extension, `NNNN_partitions.sql`
-    where it has not; any other file everywhere.
+    `NNNN_timescale.sql` is for a server with the extension, `NNNN_partitions.sql` for any other;
+    the latter is taken, too, where TimescaleDB's licence there lacks what the store needs. A
+    database keeps the storage that it began with.
     """
+    await connection.execute(SQL["lock_migrations"])  # until the connection is closed
     await connection.execute(SQL["prepare_migrations"])
-    await connection.commit()
     rows = await connection.execute(SQL["migrations"])
     numbers = {name.split("_")[0] for (name,) in await rows.fetchall()}
-    found = await connection.execute(SQL["timescale_available"])
-    timescale = await found.fetchone() is not None
-    unwanted = "partitions" if timescale else "timescale"
+    found = await connection.execute(SQL["timescale_usable"])
+    unwanted = "partitions" if await found.fetchone() else "timescale"
+    schema = {
+        f.name.removesuffix(".sql"): f for f in files("causeway").joinpath("schema").iterdir()
+    }
     applied = []
-    for file in sorted(files("causeway").joinpath("schema").iterdir(), key=lambda f: f.name):
-        number, _, kind = file.name.removesuffix(".sql").partition("_")
-        if number in numbers or kind == unwanted or not file.name.endswith(".sql"):
+    for name in sorted(schema):
+        number, _, kind = name.partition("_")
+        if number in numbers or kind == unwanted:
             continue
-        await connection.execute(file.read_bytes())
-        await connection.execute(SQL["migrated"], (file.name.removesuffix(".sql"),))
-        await connection.commit()
-        applied.append(file.name)
+        try:
+            await _apply(connection, name, schema[name].read_bytes())
+        except errors.FeatureNotSupported as error:
+            if kind != "timescale":
+                raise
+            log.warning("TimescaleDB is not used: %s", str(error).strip())
+            name = f"{number}_partitions"
+            await _apply(connection, name, schema[name].read_bytes())
+        applied.append(name)
+        numbers.add(number)
     return applied
+
+
+async def _apply(connection: psycopg.AsyncConnection, name: str, statements: bytes) -> None:
+    async with connection.transaction():
+        await connection.execute(statements)
+        await connection.execute(SQL["migrated"], (name,))
 
 
 class Projector:
@@ -173,41 +253,52 @@ class Projector:
         """`read(first)` gives the journal from a step on, `last_step()` its acknowledged end."""
         self.position = 0
         self.readings = 0
-        self.lag_s = 0.0
+        self.refused = 0  # rows that the database will never take
         self.up = False
+        self.fault: Exception | None = None  # why it is not up
         self._store = store
         self._read = read
         self._last_step = last_step
         self._clock = clock
-        self._waiting: asyncio.Queue[tuple[int, Step]] = asyncio.Queue(STEPS_MAX)
+        self._waiting: deque[tuple[int, Step]] = deque()
+        self._waiting_rows = 0
+        self._arrived = asyncio.Event()
         self._latencies_ms = np.zeros(LATENCIES_MAX)
         self._latencies = 0
         self._days: set[date] = set()
-        self._rolled_at_ns = 0
+        self._stored_at_ns = clock.now_ns()
+        self._maintained_at_ns: int | None = None
+        self._dropped_on: date | None = None
         self._advanced = asyncio.Event()
 
+    @property
+    def lag_s(self) -> float:
+        """How far the store is behind, in seconds of this clock; 0 when it holds everything."""
+        if self.position >= self._last_step():
+            return 0.0
+        return max(0.0, (self._clock.now_ns() - self._stored_at_ns) / NS)
+
     def show(self, number: int, step: Step) -> None:
-        """Queue a step; when the queue is full, what is left out is read from the journal later."""
-        with suppress(asyncio.QueueFull):
-            self._waiting.put_nowait((number, step))
+        """Queue a step; what finds no room, or no database, is read from the journal later."""
+        size = size_of(step)
+        if not self.up or len(self._waiting) >= STEPS_MAX or self._waiting_rows + size > ROWS_MAX:
+            return
+        self._waiting.append((number, step))
+        self._waiting_rows += size
+        self._arrived.set()
 
     async def run(self) -> None:
-        """Until cancelled. Raises StoreAhead; waits for a database that is away."""
+        """Until cancelled, through every absence of the database."""
         failures = 0
         while True:
+            before = self.position
             try:
-                self.position = await self._store.prepare()
-                if self.position > self._last_step():
-                    raise StoreAhead(self.position, self._last_step())
-                async with await self._store.connect() as connection:
-                    self.up = True
-                    failures = 0
-                    await self._project(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-                self.up = False
-                log.warning("the database is away: %s", str(error).strip().splitlines()[:1])
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
+                await self._converse()
+            except Exception as error:  # see law 3
+                self._lose(error)
+            failures = 0 if self.position > before else failures
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
 
     async def caught_up(self, step: int) -> None:
         """Wait until the store holds a step."""
@@ -225,83 +316,190 @@ class Projector:
         p50, p95 = np.percentile(known, [50, 95])
         return float(p50), float(p95)
 
-    async def _project(self, connection: psycopg.AsyncConnection) -> None:
-        while True:
-            batch = await self._next_batch()
-            if not batch:
+    async def _converse(self) -> None:
+        """One connection, from its start to its loss."""
+        await self._store.prepare()
+        async with await self._store.connect() as connection:
+            await connection.execute(SQL["relax_commits"])
+            await self._take_position(connection)
+            self._days.clear()  # the last transactions before a crash may be gone, partitions too
+            self.up, self.fault = True, None
+            while True:
+                batch = await self._next_batch()
+                if batch:
+                    await self._write(connection, batch)
                 await self._maintain(connection)
-                continue
-            await self._write(connection, batch)
-            self.lag_s = max(0.0, (self._clock.now_ns() - batch[-1][1].at_ns) / NS)
-            await self._maintain(connection)
+
+    def _lose(self, error: Exception) -> None:
+        self.up, self.fault = False, error
+        self._waiting.clear()
+        self._waiting_rows = 0
+        text = str(error).strip().partition("\n")[0]
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
+            log.warning("the database is away: %s", text)
+        elif isinstance(error, psycopg.Error | StoreRefused | PositionTaken):
+            log.error("the database cannot be used: %s: %s", type(error).__name__, text)
+        else:
+            log.error("the store cannot go on", exc_info=error)
+
+    async def _take_position(self, connection: psycopg.AsyncConnection) -> None:
+        """Go on where the store stands; raises a StoreRefused where that is not in the journal."""
+        stored = await position(connection)
+        if stored.step > self._last_step():
+            raise StoreAhead(stored.step, self._last_step())
+        if stored.step:
+            async for number, step in self._read(stored.step):
+                seen = (step.writer, step.at_ns)
+                if number == stored.step and seen != (stored.writer, stored.at_ns):
+                    raise StoreDiverged(number, stored.writer, step.writer)
+                break
+            self._stored_at_ns = stored.at_ns
+        self.position = stored.step
+        self._advanced.set()
 
     async def _next_batch(self) -> list[tuple[int, Step]]:
         """The steps after the position, without a gap: from the queue, else from the journal."""
+        if not self._waiting and self.position >= self._last_step():
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), GATHER_S)
+        self._leave_out_to(self.position)
+        if not self._waiting or self._waiting[0][0] > self.position + 1:
+            return await self._read_batch() if self.position < self._last_step() else []
+        if len(self._waiting) < BATCH_STEPS_MAX and self._waiting_rows < BATCH_ROWS_MAX:
+            await asyncio.sleep(GATHER_S)
         batch: list[tuple[int, Step]] = []
-        deadline = asyncio.get_running_loop().time() + GATHER_S
-        while len(batch) < BATCH_STEPS_MAX:
-            expected = (batch[-1][0] if batch else self.position) + 1
-            left_s = deadline - asyncio.get_running_loop().time()
-            try:
-                number, step = await asyncio.wait_for(self._waiting.get(), max(left_s, 0.001))
-            except TimeoutError:
-                if not batch and self.position < self._last_step():
-                    return await self._read_batch(expected)
+        rows = 0
+        for number, step in self._waiting:
+            if number != self.position + len(batch) + 1 or len(batch) >= BATCH_STEPS_MAX:
                 break
-            if number < expected:
-                continue
-            if number > expected:
-                return batch or await self._read_batch(expected)
             batch.append((number, step))
+            rows += size_of(step)
+            if rows >= BATCH_ROWS_MAX:
+                break
+        self._leave_out_to(batch[-1][0])
         return batch
 
-    async def _read_batch(self, first: int) -> list[tuple[int, Step]]:
+    def _leave_out_to(self, number: int) -> None:
+        while self._waiting and self._waiting[0][0] <= number:
+            self._waiting_rows -= size_of(self._waiting.popleft()[1])
+
+    async def _read_batch(self) -> list[tuple[int, Step]]:
         batch: list[tuple[int, Step]] = []
-        async for number, step in self._read(first):
+        rows = 0
+        last = self._last_step()  # what the journal holds beyond is not acknowledged yet
+        async for number, step in self._read(self.position + 1):
+            if number > last:
+                break
             batch.append((number, step))
-            if len(batch) >= BATCH_STEPS_MAX:
+            rows += size_of(step)
+            if len(batch) >= BATCH_STEPS_MAX or rows >= BATCH_ROWS_MAX:
                 break
         return batch
 
     async def _write(
-        self, connection: psycopg.AsyncConnection, batch: list[tuple[int, Step]]
+        self, connection: psycopg.AsyncConnection, batch: Sequence[tuple[int, Step]]
+    ) -> None:
+        """In one transaction; where a row is refused, in as many as it takes to find it."""
+        try:
+            await self._store_whole(connection, batch)
+        except REFUSALS:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                await self._write(connection, batch[:half])
+                await self._write(connection, batch[half:])
+            else:
+                await self._store_singly(connection, *batch[0])
+
+    async def _store_whole(
+        self, connection: psycopg.AsyncConnection, batch: Sequence[tuple[int, Step]]
     ) -> None:
         rows = Rows(self._store.point_ids)
         for number, step in batch:
             rows.take(number, step)
+        days = [day for day in rows.days() if day not in self._days]
         async with connection.transaction():
-            for day in sorted(rows.days - self._days):
+            await self._advance(connection, *batch[-1], rows.site_hash)
+            for day in days:
                 await connection.execute(SQL["make_partitions"], (day,))
             await _insert(connection, rows)
-            await connection.execute(SQL["advance"], (batch[-1][0], rows.site_hash))
-        self._days |= rows.days
-        self.position = batch[-1][0]
-        self.readings += len(rows.observed_at_ns)
-        self._count_latency(rows.observed_at_ns)
+        self._days.update(days)
+        self._take_note(*batch[-1], rows.observed_at_ns)
+
+    async def _store_singly(
+        self, connection: psycopg.AsyncConnection, number: int, step: Step
+    ) -> None:
+        """One step, without the rows that are refused."""
+        observed_at_ns: list[int] = []
+        refused: list[Exception] = []
+        async with connection.transaction():
+            await self._advance(connection, number, step, None)
+            for index, event in enumerate(step.events):
+                rows = Rows(self._store.point_ids)
+                try:
+                    rows.take_event(Address(number, index), step.at_ns, event)
+                except REFUSALS as error:
+                    refused.append(error)
+                for row in rows.singly():
+                    try:
+                        async with connection.transaction():  # a savepoint
+                            await _insert(connection, row)
+                        observed_at_ns += row.observed_at_ns
+                    except REFUSALS as error:
+                        refused.append(error)
+        self.refused += len(refused)
+        if refused:
+            log.error("step %d: %d rows refused, the first: %s", number, len(refused), refused[0])
+        self._take_note(number, step, observed_at_ns)
+
+    async def _advance(
+        self, connection: psycopg.AsyncConnection, number: int, step: Step, site_hash: str | None
+    ) -> None:
+        """First of all in the transaction, since it locks out any other projector."""
+        moved = await connection.execute(
+            SQL["advance"], (number, step.at_ns, step.writer, site_hash, self.position)
+        )
+        if moved.rowcount != 1:
+            raise PositionTaken(self.position)
+
+    def _take_note(self, number: int, step: Step, observed_at_ns: list[int]) -> None:
+        """Of what has been committed."""
+        self.position = number
+        self.readings += len(observed_at_ns)
+        self._stored_at_ns = step.at_ns
+        self._count_latency(observed_at_ns)
         self._advanced.set()
 
     def _count_latency(self, observed_at_ns: list[int]) -> None:
-        ages_ms = (self._clock.now_ns() - np.asarray(observed_at_ns, dtype=np.int64)) / 1e6
-        for start in range(0, len(ages_ms), LATENCIES_MAX):
-            part = ages_ms[start : start + LATENCIES_MAX]
-            where = (self._latencies + np.arange(len(part))) % LATENCIES_MAX
-            self._latencies_ms[where] = part
-            self._latencies += len(part)
+        newest = np.asarray(observed_at_ns[-LATENCIES_MAX:], dtype=np.float64)
+        where = (self._latencies + np.arange(len(newest))) % LATENCIES_MAX
+        self._latencies_ms[where] = (self._clock.now_ns() - newest) / 1e6
+        self._latencies += len(newest)
 
     async def _maintain(self, connection: psycopg.AsyncConnection) -> None:
-        """Rollups and retention, now and then; cheap where the server does them itself."""
+        """Rollups, tomorrow's partitions and retention, now and then; the writing goes on whatever
+        comes of it.
+        """
         now_ns = self._clock.now_ns()
-        if now_ns - self._rolled_at_ns < ROLL_UP_EVERY_S * NS:
+        before_ns = self._maintained_at_ns
+        if before_ns is not None and 0 <= now_ns - before_ns < MAINTAIN_EVERY_S * NS:
             return
+        self._maintained_at_ns = now_ns
         now = at(now_ns)
-        since = at(max(0, (self._rolled_at_ns or now_ns) - int(LATE_S * NS)))
-        async with connection.transaction():
-            await connection.execute(SQL["roll_up"], (since,))
-            await connection.execute(SQL["make_partitions"], (now.date(),))
-            tomorrow = now.date() + timedelta(days=1)
-            await connection.execute(SQL["make_partitions"], (tomorrow,))
+        try:
+            await connection.execute(SQL["roll_up"])
+            if self._dropped_on == now.date():
+                return
+            for days in (0, 1):
+                await connection.execute(
+                    SQL["make_partitions"], (now.date() + timedelta(days=days),)
+                )
             await connection.execute(SQL["drop_older"], (now - RAW_KEPT, now - MINUTES_KEPT))
-        self._rolled_at_ns = now_ns
+            self._dropped_on = now.date()
+        except psycopg.DatabaseError as error:
+            if connection.closed:
+                raise
+            log.error("the store is not maintained: %s", str(error).strip().partition("\n")[0])
 
 
 async def _insert(connection: psycopg.AsyncConnection, rows: Rows) -> None:
@@ -310,9 +508,12 @@ async def _insert(connection: psycopg.AsyncConnection, rows: Rows) -> None:
     if rows.observed_at_ns:
         async with cursor.copy(SQL["readings"]) as copy:
             await copy.write(rows.readings_copy())
-    if rows.signal_states:
-        async with cursor.copy(SQL["signal_states"]) as copy:
-            for row in rows.signal_states:
+        await cursor.execute(SQL["mark_unrolled"], (rows.minutes(),))
+    for name, values in rows.copies.items():
+        async with cursor.copy(SQL[name]) as copy:
+            for row in values:
                 await copy.write_row(row)
-    for name, values in rows.statements:
-        await cursor.execute(SQL[name], values)
+    if rows.statements:
+        async with connection.pipeline():
+            for name, parameters in rows.statements:
+                await cursor.execute(SQL[name], parameters)

@@ -8,6 +8,8 @@ set local search_path to causeway;
 create table position (
     only_row boolean primary key default true check (only_row),
     step bigint not null,
+    at_ns bigint not null default 0,
+    writer text not null default '',
     site_hash text not null default ''
 );
 insert into position (step) values (0);

@@ -43,10 +43,14 @@ create table reading_minute (
     mean double precision not null,
     primary key (point, bucket)
 );
+create index reading_minute_bucket on reading_minute using brin (bucket);
 create table reading_hour (like reading_minute including all);
 
+-- The minutes whose readings have changed since they were last rolled up.
+create table unrolled (minute timestamptz primary key);
+
 -- The partitions of a day; says how many were made. A day whose rows already stand in a default partition stays there.
-create function make_partitions(day date) returns integer language plpgsql as $$
+create function make_partitions(day date) returns integer language plpgsql set lock_timeout = '5s' as $$
 declare
     parent text;
     child text;
@@ -61,7 +65,7 @@ begin
                     child, parent, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC'
                 );
                 made := made + 1;
-            exception when check_violation then null;
+            exception when check_violation or duplicate_table then null;
             end;
         end if;
     end loop;
@@ -69,27 +73,55 @@ begin
 end
 $$;
 
--- Readings of the minutes and hours that begin at or after `since` are rolled up (again).
-create function roll_up(since timestamptz) returns void language sql as $$
+create function mark_unrolled(minutes timestamptz[]) returns void language sql as $$
+    insert into causeway.unrolled select unnest(minutes) on conflict do nothing;
+$$;
+
+-- Rolls the oldest marked minutes up (again), at most 500, and the hours that they are in; says how many there were.
+-- Point by point, since the index of the readings is; a day's partition is never read whole. Readings of bad or stale
+-- quality are not counted.
+create function roll_up() returns integer language plpgsql set lock_timeout = '5s' as $$
+declare
+    minutes timestamptz[];
+begin
+    with taken as (
+        delete from causeway.unrolled
+        where minute in (select minute from causeway.unrolled order by minute limit 500)
+        returning minute
+    )
+    select array_agg(minute) into minutes from taken;
+
     insert into causeway.reading_minute
-    select date_bin('1 minute', at, 'epoch'), point, count(*), min(value), max(value), avg(value)
-    from causeway.reading
-    where at >= date_bin('1 minute', since, 'epoch') and quality < 2
-    group by 1, 2
+    select m.minute, p.id, r.count, r.min, r.max, r.mean
+    from unnest(minutes) m (minute)
+    cross join causeway.point p
+    cross join lateral (
+        select count(*), min(value), max(value), avg(value) as mean
+        from causeway.reading
+        where point = p.id and at >= m.minute and at < m.minute + interval '1 minute' and quality < 2
+    ) r
+    where r.count > 0
     on conflict (point, bucket) do update
     set count = excluded.count, min = excluded.min, max = excluded.max, mean = excluded.mean;
 
     insert into causeway.reading_hour
-    select date_bin('1 hour', bucket, 'epoch'), point, sum(count), min(min), max(max), sum(mean * count) / sum(count)
-    from causeway.reading_minute
-    where bucket >= date_bin('1 hour', since, 'epoch')
-    group by 1, 2
+    select h.hour, p.id, r.count, r.min, r.max, r.mean
+    from (select distinct date_bin('1 hour', minute, 'epoch') from unnest(minutes) m (minute)) h (hour)
+    cross join causeway.point p
+    cross join lateral (
+        select sum(count) as count, min(min), max(max), sum(mean * count) / sum(count) as mean
+        from causeway.reading_minute
+        where point = p.id and bucket >= h.hour and bucket < h.hour + interval '1 hour'
+    ) r
+    where r.count > 0
     on conflict (point, bucket) do update
     set count = excluded.count, min = excluded.min, max = excluded.max, mean = excluded.mean;
+    return coalesce(cardinality(minutes), 0);
+end
 $$;
 
 -- Drops what is older: raw days as whole partitions, rollups by row. Says how many partitions went.
-create function drop_older(raw_before timestamptz, minute_before timestamptz) returns integer language plpgsql as $$
+create function drop_older(raw_before timestamptz, minute_before timestamptz) returns integer language plpgsql set lock_timeout = '5s' as $$
 declare
     child text;
     dropped integer := 0;

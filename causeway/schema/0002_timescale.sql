@@ -1,7 +1,8 @@
 -- Storage of the time-ordered tables on TimescaleDB: hypertables of a day a chunk, the columnstore after a day, rollups as
--- continuous aggregates, retention as policies. The functions keep the names that the store calls on any server.
+-- continuous aggregates. Retention is no policy: policies go by the server's clock, and the store's may be another one (a
+-- simulated evening would be dropped as it is written). The functions keep the names that the store calls on any server.
 
-create extension if not exists timescaledb;
+create extension if not exists timescaledb schema public;
 set local search_path to causeway, public;
 
 create table reading (
@@ -64,19 +65,26 @@ where quality < 2
 group by 1, 2
 with no data;
 
-select add_continuous_aggregate_policy('reading_minute', start_offset => interval '2 hours', end_offset => interval '1 minute', schedule_interval => interval '1 minute');
-select add_continuous_aggregate_policy('reading_hour', start_offset => interval '1 day', end_offset => interval '1 hour', schedule_interval => interval '30 minutes');
+-- Only what has changed is aggregated again, so the window costs nothing; it is as long as a store may be away and catch
+-- up. It has to end before raw readings are dropped, or their aggregates would go with them.
+select add_continuous_aggregate_policy('reading_minute', start_offset => interval '30 days', end_offset => interval '1 minute', schedule_interval => interval '1 minute');
+select add_continuous_aggregate_policy('reading_hour', start_offset => interval '30 days', end_offset => interval '1 hour', schedule_interval => interval '30 minutes');
 
 call add_columnstore_policy('signal_state', after => interval '1 day', if_not_exists => true);
 call add_columnstore_policy('traffic', after => interval '1 day', if_not_exists => true);
 call add_columnstore_policy('reading', after => interval '1 day', if_not_exists => true);
 
-select add_retention_policy('reading', interval '90 days');
-select add_retention_policy('signal_state', interval '90 days');
-select add_retention_policy('traffic', interval '90 days');
-select add_retention_policy('reading_minute', interval '5 years');
-
--- Chunks, rollups and retention are the extension's; what the store calls on any server has nothing left to do here.
+-- Chunks and rollups are the extension's: nothing left to do.
 create function make_partitions(day date) returns integer language sql as $$ select 0 $$;
-create function roll_up(since timestamptz) returns void language sql as $$ $$;
-create function drop_older(raw_before timestamptz, minute_before timestamptz) returns integer language sql as $$ select 0 $$;
+create function mark_unrolled(minutes timestamptz[]) returns void language sql as $$ $$;
+create function roll_up() returns integer language sql as $$ select 0 $$;
+
+-- Drops what is older, as whole chunks. Says how many.
+create function drop_older(raw_before timestamptz, minute_before timestamptz) returns integer language sql set lock_timeout = '5s' as $$
+    select count(*)::integer from (
+        select public.drop_chunks('causeway.reading', raw_before)
+        union all select public.drop_chunks('causeway.signal_state', raw_before)
+        union all select public.drop_chunks('causeway.traffic', raw_before)
+        union all select public.drop_chunks('causeway.reading_minute', minute_before)
+    ) dropped;
+$$;
