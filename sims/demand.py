@@ -22,6 +22,8 @@ OTHER_SHARES = (0.86, 0.06, 0.08)
 UNDER_WAY_H = (
     0.09  # how long a trip through the district takes, for the number who are there at the start
 )
+VIA_SHARE = 0.85  # of the trips lead to a street in the district before they leave it
+WATCHED_WEIGHT = 20.0  # the city has put its cameras where it is busy
 WARY_SHARE = 0.7  # of the motorbikes: turn away from water that the others still try
 
 
@@ -31,12 +33,15 @@ class Trip(NamedTuple):
     entry: str
     exit: str
     type: str  # a vehicle type of traffic.py
+    via: str = ""  # an edge on the way, "" for the straight way through
 
 
 class Arrivals:
     """Poisson arrivals at the district's entries."""
 
-    def __init__(self, network: Network, level: TrafficLevel, seed: int) -> None:
+    def __init__(
+        self, network: Network, level: TrafficLevel, seed: int, watched: frozenset[str]
+    ) -> None:
         self._random = np.random.default_rng(seed)
         self._level = level
         self._network = network
@@ -47,6 +52,9 @@ class Arrivals:
             [network.edges[e].length_m * len(network.edges[e].lanes) for e in edges]
         )
         self._edges, self._edge_shares = edges, lengths_m / lengths_m.sum()
+        busy = [WATCHED_WEIGHT if network.edges[e].segment in watched else 1.0 for e in edges]
+        self._via_shares = _shares(network, edges) * busy
+        self._via_shares /= self._via_shares.sum()
 
     def next(self, step_s: float, factor: float = 1.0) -> list[Trip]:
         """Who arrives within the next `step_s`, at `factor` of the usual demand."""
@@ -77,7 +85,10 @@ class Arrivals:
         return exit_
 
     def _trip(self, entry: str) -> Trip:
-        return Trip(entry, self.exit_from(entry), self._type())
+        via = ""
+        if self._random.random() < VIA_SHARE:
+            via = self._edges[int(self._random.choice(len(self._edges), p=self._via_shares))]
+        return Trip(entry, self.exit_from(via or entry), self._type(), via)
 
     def _type(self) -> str:
         if self._random.random() < self._level.motorbike_share:

@@ -19,8 +19,8 @@ import numpy as np
 from causeway.site import Camera, Site
 from sims.cabinets import ROOT, Due, Message
 from sims.cameras import CameraRenderer, Light, daylight_at, encode_jpeg
+from sims.painting import Pixels
 from sims.scenario import Scenario
-from sims.streetscape import Pixels
 from sims.vehicle_shapes import Vehicles
 
 MOVED_DEG = 35.0  # by a lorry that touched the mast

@@ -13,7 +13,7 @@ Laws of this file:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
@@ -45,7 +45,7 @@ JUNCTION_BLOCKER_IGNORED_S = 10
 DEPART_DELAY_MAX_S = 30  # who finds no room to enter for so long takes another way into the city
 REROUTED_SHARE = 0.4
 REROUTED_EVERY_S = 60
-RUNNING_MAX = 1_200  # nobody else is let in
+RUNNING_MAX = 2_500  # nobody else is let in
 HALTED_M_S = 1.39  # 5 km/h
 QUEUE_DETECTOR_M = 80.0
 FLOW_OVER_S = 180.0
@@ -54,6 +54,7 @@ STALLED_MAX = 4  # motorbikes that stand in the water of one edge
 PUSHING_M_S = 1.2
 BRAKING_M_S2 = 4.0
 STALL_PLACE_M = 45.0  # before the stop line
+DEPTH_STEP_M = 0.005  # a smaller change of the water changes nobody's driving
 BUMPER_ROOM_M = 3.0
 WORKS_S = 1e6  # until the lane is opened again
 ANOTHER_GOAL_TRIES = 4
@@ -145,7 +146,9 @@ class Traffic:
         self.turned_away = 0
         self.demand_factor = 1.0
         seed = scenario.seed if seed is None else seed
-        self._arrivals = Arrivals(self.network, scenario.traffic, seed)
+        self._arrivals = Arrivals(
+            self.network, scenario.traffic, seed, frozenset(c.segment for c in site.cameras)
+        )
         self._random = np.random.default_rng([seed, 1])
         self._start_ns = scenario.start_ns
         self._steps = 0
@@ -268,9 +271,9 @@ class Traffic:
     def set_depth(self, segment: str, depth_m: float) -> None:
         """Water over a segment: it slows, and from its depth on keeps classes out."""
         before_m = self._depths_m.get(segment, 0.0)
-        self._depths_m[segment] = depth_m
-        if abs(depth_m - before_m) < 0.001:
+        if abs(depth_m - before_m) < DEPTH_STEP_M and (depth_m > 0) == (before_m > 0):
             return
+        self._depths_m[segment] = depth_m
         for edge in self.network.edges_of(segment):
             self._set_speed(edge)
         self._set_permissions(segment)
@@ -359,11 +362,27 @@ class Traffic:
             return False  # it is past the last place where it could have turned
         return True
 
+    def _way_of(self, trip: Trip) -> tuple[str, ...]:
+        """A trip's route by way of its street, or straight through where there is none."""
+        if trip.via and trip.via != trip.entry:
+            there = self._find(trip.type, trip.entry, trip.via)
+            for exit_ in (trip.exit, *self._exits_from(trip.via)) if there else ():
+                back = self._find(trip.type, trip.via, exit_)
+                if back and len(set(there) & set(back)) == 1:  # nobody drives in circles
+                    return (*there, *back[1:])
+        return self._way(trip.type, trip.entry, trip.exit)
+
+    def _exits_from(self, edge: str) -> Iterator[str]:
+        return (self._arrivals.exit_from(edge) for _ in range(ANOTHER_GOAL_TRIES))
+
+    def _find(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = libsumo.simulation.findRoute(here, goal, type_, -1.0, 1).edges
+        return found
+
     def _way(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
         """The quickest open route to a goal or, when there is none, to another exit."""
-        for exit_ in (goal, *(self._arrivals.exit_from(here) for _ in range(ANOTHER_GOAL_TRIES))):
-            found: tuple[str, ...] = libsumo.simulation.findRoute(here, exit_, type_, -1.0, 1).edges
-            if found:
+        for exit_ in (goal, *self._exits_from(here)):
+            if found := self._find(type_, here, exit_):
                 return found
         return ()
 
@@ -461,7 +480,7 @@ class Traffic:
         if len(self._was_on) >= RUNNING_MAX and from_m is None:
             self.turned_away += 1
             return ""
-        edges = self._way(trip.type, trip.entry, trip.exit)
+        edges = self._way_of(trip)
         if not edges:
             self.turned_away += 1
             return ""
@@ -475,6 +494,8 @@ class Traffic:
             departPos="random_free" if under_way else "base" if from_m is None else str(from_m),
             departSpeed="0" if under_way or from_m is not None else "max",
         )
+        if trip.via in edges[1:-1]:
+            libsumo.vehicle.setVia(name, (trip.via,))  # else the next rerouting forgets it
         if TYPES[trip.type].kind == "motorbike":
             offset_m = self._random.uniform(-KEEPS_BESIDE_M, KEEPS_BESIDE_M)
             libsumo.vehicle.setLateralAlignment(name, f"{offset_m:.2f}")
