@@ -19,15 +19,13 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from causeway.clock import NS, Clock
@@ -35,6 +33,7 @@ from causeway.events import AnyEvent, Step
 from causeway.frame import EncodedFrame
 from causeway.site import Site
 from dashboard.feed import Client, Feed, Latency
+from dashboard.guard import Guard, same_origin
 from dashboard.picture import Picture
 from dashboard.requests import NotMeant, Resync, decode_request, event_of
 from dashboard.tables import Value
@@ -49,7 +48,6 @@ JOURNAL_TIMEOUT_S = 10.0
 MINUTES_MAX = 7 * 24 * 60
 STOP_S = 1.0
 SEND_BUFFER_BYTES = 128 * 1024  # the kernel's share of a slow client's backlog
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Trend(Protocol):
@@ -108,14 +106,12 @@ class Wall:
         self._status = status
         self._mark = mark
         self._operator = operator
-        self._hosts = tuple(hosts)
-        self._any_host = False
         self._frames: dict[str, EncodedFrame] = {}
         self._cameras = frozenset(c.id for c in site.cameras)
         self._files = read_web_files(web)
         self._site_json = _public(site)
         self._feed = Feed(self.picture, clock, operator)
-        self.app = _Guard(self._routes(), self._hosted, import_map_hash(self._files["/"]))
+        self._guard = Guard(self._routes(), hosts, import_map_hash(self._files["/"]))
 
     # --- edges -----------------------------------------------------------------------------------
 
@@ -151,10 +147,10 @@ class Wall:
         """Until cancelled; OSError where the address is taken. Port 0: a free one."""
         listener = _listener(host, port)
         self.port = listener.getsockname()[1]
-        self._any_host = not self._hosts and host not in ("127.0.0.1", "localhost", "::1")
+        self._guard.listens_on(host)
         server = _Server(
             uvicorn.Config(
-                self.app,
+                self._guard,
                 http="h11",
                 ws="websockets-sansio",
                 ws_per_message_deflate=False,  # the feed compresses once for all
@@ -189,15 +185,6 @@ class Wall:
             "requests_refused": self.requests_refused,
             **self._status(),
         }
-
-    def _hosted(self, connection: HTTPConnection) -> bool:
-        """Whether the request names us; a foreign name that leads here may be another's page."""
-        try:
-            name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
-        except ValueError:
-            return False
-        bracketed = f"[{name}]" if ":" in name else name
-        return self._any_host or bracketed in (*LOOPBACK, *self._hosts)
 
     # --- HTTP ------------------------------------------------------------------------------------
 
@@ -271,7 +258,7 @@ class Wall:
     # --- the feed --------------------------------------------------------------------------------
 
     async def _serve_feed(self, websocket: WebSocket) -> None:
-        if not _same_origin(websocket) or len(self._feed.clients) >= CLIENTS_MAX:
+        if not same_origin(websocket) or len(self._feed.clients) >= CLIENTS_MAX:
             self.requests_refused += 1
             await websocket.close(1008)
             return
@@ -355,56 +342,6 @@ class _Server(uvicorn.Server):
             transport = getattr(connection, "transport", None)
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
-
-
-class _Guard:
-    """Refuses foreign hosts and puts the security headers on every answer."""
-
-    def __init__(
-        self, app: ASGIApp, hosted: Callable[[HTTPConnection], bool], import_map: str
-    ) -> None:
-        self._app = app
-        self._hosted = hosted
-        self._headers = [
-            (name.encode(), value.encode())
-            for name, value in {
-                "content-security-policy": (
-                    f"default-src 'none'; script-src 'self' '{import_map}'; style-src 'self'; "
-                    "img-src 'self' blob: data:; connect-src 'self'; worker-src 'self'; "
-                    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-                ),
-                "x-content-type-options": "nosniff",
-                "x-frame-options": "DENY",
-                "referrer-policy": "no-referrer",
-                "cross-origin-opener-policy": "same-origin",
-                "cross-origin-resource-policy": "same-origin",
-                "permissions-policy": "camera=(), microphone=(), geolocation=()",
-            }.items()
-        ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
-            await send(message)
-
-        if not self._hosted(HTTPConnection(scope)):
-            await _refuse(scope, receive, send_guarded)
-            return
-        await self._app(scope, receive, send_guarded)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-    else:
-        await _json({"why": "this host name is not one of the centre's"}, 421)(scope, receive, send)
-
-
-def _same_origin(websocket: WebSocket) -> bool:
-    """A browser always names the page's origin; a program that names none is no other's page."""
-    origin = websocket.headers.get("origin")
-    return origin is None or origin.partition("://")[2] == websocket.headers.get("host")
 
 
 def _listener(host: str, port: int) -> socket.socket:
