@@ -1,4 +1,4 @@
-"""What rows a journal step gives in the store. Decides; `store.py` writes them.
+"""What rows a journal step gives in the store. Decides; `store/` writes them.
 
 In come steps in their order; out come readings as PostgreSQL's binary COPY wants them, rows for
 other COPYs, and named statements (`statements.sql`) with their values, in the order in which they

@@ -1,9 +1,8 @@
-"""The journal projected into PostgreSQL or TimescaleDB, for questions about the past.
+"""Writes the journal into the database: the engine's steps as they come, the journal's where not.
 
-`Projector.show` takes acknowledged steps from the engine; `run` writes them in batches, the
-readings by binary COPY, and commits the journal position in the same transaction. So a crash
-anywhere loses nothing and stores nothing twice: whatever the queue lacked, or the database missed
-while it was away, is read from the journal again. `Store` asks: trends, counts, history.
+In come acknowledged steps; out go rows (`projection.py` says which) in batches, each with the
+position in one transaction, and now and then rollups, partitions and what is too old. Steps that
+find no room here, or no database, are read from the journal again.
 
 Laws of this file:
 1. The position moves only in the transaction that holds the rows up to it, and only on from where
@@ -12,7 +11,6 @@ Laws of this file:
 2. The store is never ahead of its journal, nor of another one: then nothing is written.
 3. Nothing here stops the centre. A database that is away or refused is tried again for ever; rows
    that it will never take are left out one by one, counted in `refused` and named in the log.
-4. SQL stands in `schema/` and `statements.sql`; it is never put together from values.
 """
 
 from __future__ import annotations
@@ -23,8 +21,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from importlib.resources import files
-from typing import NamedTuple
 
 import numpy as np
 import psycopg
@@ -33,7 +29,8 @@ from psycopg import errors
 from causeway.clock import NS, Clock
 from causeway.events import Address, Step
 from causeway.projection import Rows, at, size_of
-from causeway.site import Site
+from causeway.store.database import SQL, Store, position
+from causeway.store.faults import PositionTaken, StoreAhead, StoreDiverged, StoreRefused
 
 STEPS_MAX = 4_096  # waiting for the database in memory; more is read from the journal again
 ROWS_MAX = 200_000  # in the waiting steps
@@ -42,10 +39,10 @@ BATCH_ROWS_MAX = 20_000  # some 2 MB and 50 ms; a larger one is not stored faste
 GATHER_S = 0.2
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 MAINTAIN_EVERY_S = 20.0
-TREND_ROWS_MAX = 2_000
 RAW_KEPT = timedelta(days=90)
 MINUTES_KEPT = timedelta(days=5 * 366)
 LATENCIES_MAX = 65_536
+
 # What the database says of a row that it will never take; of anything else it is tried again.
 REFUSALS = (
     psycopg.DataError,
@@ -56,188 +53,6 @@ REFUSALS = (
 )
 
 log = logging.getLogger(__name__)
-
-
-def _statements() -> dict[str, bytes]:
-    """`statements.sql` by name."""
-    parts = files("causeway").joinpath("statements.sql").read_text().split("-- name: ")[1:]
-    return {name: sql.strip().encode() for name, _, sql in (part.partition("\n") for part in parts)}
-
-
-SQL = _statements()
-
-
-class StoreRefused(Exception):
-    """The store holds what this journal has not: it is of another one, or the journal lost its end.
-
-    StoreRefused
-    ├── StoreAhead     the store is past the journal's end
-    └── StoreDiverged  the last step stored is another one in the journal
-    """
-
-
-class StoreAhead(StoreRefused):
-    """The store holds steps that this journal has not."""
-
-    def __init__(self, stored: int, journalled: int) -> None:
-        self.stored = stored
-        self.journalled = journalled
-        super().__init__(
-            f"the store is at step {stored}, the journal at {journalled}: two that do not match"
-        )
-
-
-class StoreDiverged(StoreRefused):
-    """The last step that the store holds was written by another run than the journal says."""
-
-    def __init__(self, step: int, stored_writer: str, journalled_writer: str) -> None:
-        self.step = step
-        super().__init__(
-            f"step {step} in the store is of writer {stored_writer}, in the journal of "
-            f"{journalled_writer}: two that do not match"
-        )
-
-
-class PositionTaken(Exception):
-    """Another projector has moved the position on from where this one knew it to be."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        super().__init__(f"another projector has moved the store on from step {step}")
-
-
-class Trend(NamedTuple):
-    """A point's past: seconds since the Unix epoch, values, qualities; of one length."""
-
-    at: list[float]
-    v: list[float]
-    q: list[int]
-
-
-class Counts(NamedTuple):
-    """What the store holds. `repeated` are the (point, time) that stand in it more than once."""
-
-    readings: int
-    repeated: int
-    incidents: int
-    alarms: int
-    commands: int
-
-
-class Position(NamedTuple):
-    """The last step that the store holds: its number, its time and who wrote it."""
-
-    step: int
-    at_ns: int
-    writer: str
-
-
-class Store:
-    """One database. Every call opens its own short connection."""
-
-    def __init__(self, dsn: str, site: Site) -> None:
-        self.dsn = dsn
-        self.point_ids: dict[str, int] = {}
-        self._site = site
-
-    async def prepare(self) -> int:
-        """Bring the schema and the points up to date; gives the position (the last step stored)."""
-        async with await self.connect() as connection:
-            await migrate(connection)
-            await connection.cursor().executemany(
-                SQL["point"],
-                [(p.id, p.asset, p.quantity, p.unit, p.datum) for p in self._site.points.values()],
-            )
-            rows = await connection.execute(SQL["point_ids"])
-            self.point_ids = dict(await rows.fetchall())
-            return (await position(connection)).step
-
-    async def connect(self) -> psycopg.AsyncConnection:
-        """Commits each statement by itself outside `transaction()`.
-
-        A server whose machine has gone is found out within half a minute, not within the two hours
-        of the system's own setting.
-        """
-        return await psycopg.AsyncConnection.connect(
-            self.dsn,
-            autocommit=True,
-            application_name="causeway",
-            connect_timeout=5,
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=25_000,
-        )
-
-    async def trend(self, point: str, since_ns: int, until_ns: int) -> Trend:
-        """The readings of a point in (since, until], thinned evenly to at most 2,000."""
-        async with await self.connect() as connection:
-            rows = await connection.execute(
-                SQL["trend"],
-                {
-                    "point": point,
-                    "since": at(since_ns),
-                    "until": at(until_ns),
-                    "rows_max": TREND_ROWS_MAX,
-                },
-            )
-            found = await rows.fetchall()
-        return Trend(
-            [r[0].timestamp() for r in found], [r[1] for r in found], [r[2] for r in found]
-        )
-
-    async def counts(self) -> Counts:
-        """Counts everything: for reports and tests, not for a dashboard."""
-        async with await self.connect() as connection:
-            row = await (await connection.execute(SQL["counts"])).fetchone()
-        assert row is not None
-        return Counts(*row)
-
-
-async def position(connection: psycopg.AsyncConnection) -> Position:
-    """Where the store stands."""
-    row = await (await connection.execute(SQL["position"])).fetchone()
-    return Position(*row) if row is not None else Position(0, 0, "")
-
-
-async def migrate(connection: psycopg.AsyncConnection) -> list[str]:
-    """Apply the schema files that this database lacks, each in one transaction; gives their names.
-
-    `NNNN_timescale.sql` is for a server with the extension, `NNNN_partitions.sql` for any other;
-    the latter is taken, too, where TimescaleDB's licence there lacks what the store needs. A
-    database keeps the storage that it began with.
-    """
-    await connection.execute(SQL["lock_migrations"])  # until the connection is closed
-    await connection.execute(SQL["prepare_migrations"])
-    rows = await connection.execute(SQL["migrations"])
-    numbers = {name.split("_")[0] for (name,) in await rows.fetchall()}
-    found = await connection.execute(SQL["timescale_usable"])
-    unwanted = "partitions" if await found.fetchone() else "timescale"
-    schema = {
-        f.name.removesuffix(".sql"): f for f in files("causeway").joinpath("schema").iterdir()
-    }
-    applied = []
-    for name in sorted(schema):
-        number, _, kind = name.partition("_")
-        if number in numbers or kind == unwanted:
-            continue
-        try:
-            await _apply(connection, name, schema[name].read_bytes())
-        except errors.FeatureNotSupported as error:
-            if kind != "timescale":
-                raise
-            log.warning("TimescaleDB is not used: %s", str(error).strip())
-            name = f"{number}_partitions"
-            await _apply(connection, name, schema[name].read_bytes())
-        applied.append(name)
-        numbers.add(number)
-    return applied
-
-
-async def _apply(connection: psycopg.AsyncConnection, name: str, statements: bytes) -> None:
-    async with connection.transaction():
-        await connection.execute(statements)
-        await connection.execute(SQL["migrated"], (name,))
 
 
 class Projector:
@@ -337,7 +152,7 @@ class Projector:
         text = str(error).strip().partition("\n")[0]
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
             log.warning("the database is away: %s", text)
-        elif isinstance(error, psycopg.Error | StoreRefused | PositionTaken):
+        elif isinstance(error, psycopg.Error | StoreRefused):
             log.error("the database cannot be used: %s: %s", type(error).__name__, text)
         else:
             log.error("the store cannot go on", exc_info=error)
