@@ -32,6 +32,7 @@ from sims.streetscape import Head, Scene, build_scene
 from sims.vehicle_shapes import SUBPIXEL_BITS, Figure, Vehicles, figures
 
 NS = 1_000_000_000
+WATCHED_M = 100.0
 JPEG_QUALITY = 80
 NIGHT_AMBIENT = np.array((0.15, 0.12, 0.11), np.float32)  # BGR share of full daylight
 LAMP_COLOUR = np.array((0.66, 0.86, 1.0), np.float32)
@@ -162,12 +163,17 @@ class CameraRenderer:
         return picture
 
     def road_polygon(self, camera: Camera) -> tuple[tuple[float, float], ...]:
-        """The road surface in a camera's picture, a polygon in shares of width and height."""
-        road = (self._view(camera).scene.road > 0.5).astype(np.uint8)
-        found, _ = cv2.findContours(road, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        """The camera's own road in its picture, a polygon in shares of width and height.
+
+        As far as vehicles are large enough to be told apart.
+        """
+        view = self._view(camera)
+        road = (view.scene.watched > 0.5) & (view.optics.ground[2] < WATCHED_M)
+        closed = cv2.morphologyEx(road.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+        found, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         if not found:
             return ((0.0, 1.0), (0.5, 0.3), (1.0, 1.0))
-        largest = cv2.approxPolyDP(max(found, key=cv2.contourArea), 4.0, True)[:, 0, :]
+        largest = cv2.approxPolyDP(max(found, key=cv2.contourArea), 5.0, True)[:, 0, :]
         width, height = self._size
         return tuple(
             (round(float(x) / (width - 1), 3), round(float(y) / (height - 1), 3))
@@ -178,7 +184,7 @@ class CameraRenderer:
         view = self._views.get(camera)
         if view is None:
             optics = optics_of(camera, self._network.projection, self._size)
-            scene = build_scene(self._site, self._network, camera.id, optics)
+            scene = build_scene(self._site, self._network, camera, optics)
             view = _View(camera, optics, scene, zlib.crc32(camera.id.encode()), {})
             self._views[camera] = view
         return view

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from causeway.site import RoadSegment, Site
+from causeway.site import Camera, RoadSegment, Site
 from sims.city import Edge, Network, Points
 from sims.optics import Floats, Optics
 from sims.painting import Face, Layers, covered, lit_by, paint, paint_mirrored
@@ -53,6 +53,7 @@ class Scene:
     direct: Layers
     mirrored: Layers
     road: Floats  # (H, W) share of road surface
+    watched: Floats  # (H, W) share of the road that the camera is for
     open: Floats  # (H, W) share of ground that nothing stands before
     walls: Floats  # (H, W) share of houses
     beds: tuple[Bed, ...]
@@ -60,10 +61,11 @@ class Scene:
     lamps: Points
 
 
-def build_scene(site: Site, network: Network, camera: str, optics: Optics) -> Scene:
+def build_scene(site: Site, network: Network, camera: Camera, optics: Optics) -> Scene:
     """Everything that stands still before a camera."""
-    random = np.random.default_rng(zlib.crc32(camera.encode()))
+    random = np.random.default_rng(zlib.crc32(camera.id.encode()))
     near = [e for e in network.edges.values() if _distance_m(e, optics) < SEEN_M]
+    watched = [network.edges[e] for e in network.edges_of(camera.segment)]
     lamps = lamp_places(near, optics)
     ground_faces = list(ground(near, network))
     houses = list(buildings(near, network, optics, random))
@@ -76,6 +78,7 @@ def build_scene(site: Site, network: Network, camera: str, optics: Optics) -> Sc
         direct=paint(ground_faces, standing, lamps, optics, random),
         mirrored=paint_mirrored(standing, optics),
         road=covered(list(road_surface(near, network)), optics),
+        watched=covered(list(road_surface(watched, network)), optics),
         open=1.0 - covered(standing, optics),
         walls=covered([face for house in houses for face in house], optics),
         beds=tuple(_beds(site.segments, network, optics, random)),
