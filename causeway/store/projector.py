@@ -37,7 +37,7 @@ ROWS_MAX = 200_000  # in the waiting steps
 BATCH_STEPS_MAX = 1_000
 BATCH_ROWS_MAX = 20_000  # some 2 MB and 50 ms; a larger one is not stored faster
 GATHER_S = 0.2
-RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+RETRY_S = (0.2, 0.5, 1.0, 2.0)
 MAINTAIN_EVERY_S = 20.0
 RAW_KEPT = timedelta(days=90)
 MINUTES_KEPT = timedelta(days=5 * 366)
