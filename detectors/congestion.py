@@ -28,8 +28,8 @@ from detectors.motion import Mask, Scene
 
 NS = 1_000_000_000
 MEASURE_S = 5.0
-FULL_RATIO = 0.40  # of the road under vehicles: seen in free traffic 0.12 to 0.26, 0.41 for moments
-SLOW_RATIO = 0.60  # of that moving: seen in free traffic 0.65 to 0.90
+FULL_RATIO = 0.40  # of the road under vehicles: seen in free traffic 0.10 to 0.39
+SLOW_RATIO = 0.45  # of that moving: seen in free traffic 0.52 to 0.95
 HOLD_S = 90.0  # a red signal's queue does not last so long
 BEGINS, ENDS = 0.8, 0.2  # shares of the measurements in the hold time
 BOXES_MAX = 40

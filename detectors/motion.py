@@ -37,10 +37,15 @@ LEARN_EVERY_S = 1.0
 NOISE_TAU_S = 20.0
 DIFFERENT_SIGMAS = 4.0
 DIFFERENT_MIN, DIFFERENT_MAX = 18.0, 60.0  # grey levels
+NOISE_MAX = DIFFERENT_MAX / DIFFERENT_SIGMAS  # one that is larger is something, not noise
 MOVED_LEVELS = 18.0
 LIGHT_CHANGE_RATIO = 0.6  # of the whole picture at once
-STILL_S = 2.0  # what has not moved for so long is judged: an object, or the road that it left
+HIDDEN_RATE = 2.0  # seconds of stillness lost in a second behind something that moves
+GONE_RATE = 10.0  # and in a second of bare road
+RIM_PX = 1  # is held with them, or the background would eat its way inwards
+STILL_S = 6.0  # what has not moved for so long is judged: an object, or the road that it left
 OBJECT_EDGES = 0.8  # of an object, against the same edges in the background
+BARE_PX_MIN = 100  # of a sixteenth of the picture, to tell the light by
 BLOB_PX_MIN = 6  # of the reduced picture: less is noise
 
 Mask = NDArray[np.bool_]
@@ -79,6 +84,7 @@ class Motion:
         self._background: Levels = np.zeros((0, 0, 3), np.float32)
         self._noise: Levels = np.zeros((0, 0), np.float32)
         self._still_s: Levels = np.zeros((0, 0), np.float32)
+        self._bare: Mask = np.zeros((0, 0), np.bool_)  # what was no foreground in the last scene
         self._road: Mask = np.zeros((0, 0), np.bool_)
 
     def see(self, frame: Frame) -> Scene | None:
@@ -91,20 +97,21 @@ class Motion:
         if before is None or before.shape != small.shape or dt_s > GAP_S:
             self._start(small)
             return None
-        moved = _difference(_lit_like(small, before), before)
+        moved = _difference(_lit_like(small, before, self._bare), before)
         if float((moved > MOVED_LEVELS).mean()) > LIGHT_CHANGE_RATIO:
             self._start(small)
         if not self._background.size:
             self._learn_first(small, frame.observed_at_ns)
             return None
         background = _bytes(cv2.convertScaleAbs(self._background))
-        lit = _lit_like(small, background)
+        lit = _lit_like(small, background, self._bare)
         different = _difference(lit, background)
         limit = np.clip(DIFFERENT_SIGMAS * self._noise, DIFFERENT_MIN, DIFFERENT_MAX)
         foreground = _cleaned(different > limit)
         moving = _cleaned(moved > MOVED_LEVELS)
         self._count_still(foreground, moving, dt_s)
-        self._learn(lit, background, different, foreground, dt_s)
+        self._learn(small, background, different, foreground, dt_s)
+        self._bare = ~foreground
         return Scene(
             at_ns=frame.observed_at_ns,
             dt_s=dt_s,
@@ -124,6 +131,7 @@ class Motion:
         self._samples = []
         self._noise = np.full((height, width), DIFFERENT_MIN / DIFFERENT_SIGMAS, np.float32)
         self._still_s = np.zeros((height, width), np.float32)
+        self._bare = np.ones((height, width), np.bool_)
         self._road = road_mask(self._polygon, height, width)
 
     def _learn_first(self, small: Picture, at_ns: int) -> None:
@@ -137,30 +145,35 @@ class Motion:
 
     def _count_still(self, foreground: Mask, moving: Mask, dt_s: float) -> None:
         """A vehicle that passes before a still one must not begin its time anew."""
-        still = foreground & ~moving
-        self._still_s[still] += dt_s
-        self._still_s[~still] -= 2 * dt_s
-        np.clip(self._still_s, 0.0, None, out=self._still_s)
+        change = np.where(foreground, np.where(moving, -HIDDEN_RATE, 1.0), -GONE_RATE) * dt_s
+        self._still_s = np.maximum(self._still_s + change.astype(np.float32), 0.0)
 
     def _learn(
-        self, lit: Picture, background: Picture, different: Picture, foreground: Mask, dt_s: float
+        self,
+        small: Picture,
+        background: Picture,
+        different: Picture,
+        foreground: Mask,
+        dt_s: float,
     ) -> None:
         held = self._still_s >= STILL_S
         if held.any():
-            held = self._objects(held, lit, background)
+            held = self._objects(held, small, background)
+            held = grown(held, RIM_PX)
         rate = np.where(held, np.float32(LEARN_RATE_HELD * dt_s), np.float32(LEARN_RATE * dt_s))
         rates = cv2.merge((rate, rate, rate))
-        step = cv2.subtract(lit, self._background, dtype=cv2.CV_32F)
+        step = cv2.subtract(small, self._background, dtype=cv2.CV_32F)
         self._background += cv2.max(cv2.min(step, rates), -rates)
         weight = 1 - math.exp(-dt_s / NOISE_TAU_S)
         followed = cv2.addWeighted(
             self._noise, 1 - weight, different, weight, 0.0, dtype=cv2.CV_32F
         )
-        self._noise = np.where(foreground, self._noise, followed)
+        something = foreground | (different > NOISE_MAX)
+        self._noise = np.where(something, self._noise, followed)
 
-    def _objects(self, still: Mask, lit: Picture, background: Picture) -> Mask:
+    def _objects(self, still: Mask, small: Picture, background: Picture) -> Mask:
         """The still parts that are objects. One has left the others: the picture is right there."""
-        now, learnt = _edges(_grey(lit)), _edges(_grey(background))
+        now, learnt = _edges(_grey(small)), _edges(_grey(background))
         count, labels = cv2.connectedComponents(still.astype(np.uint8))
         size = np.bincount(labels.ravel(), minlength=count)
         mine = np.bincount(labels.ravel(), now.ravel(), count)
@@ -169,7 +182,7 @@ class Motion:
         kept[0] = False
         objects: Mask = kept[labels]
         left = still & ~objects
-        self._background[left] = lit[left]
+        self._background[left] = small[left]
         self._still_s[left] = 0.0
         return objects
 
@@ -182,6 +195,12 @@ def road_mask(polygon: tuple[tuple[float, float], ...], height: int, width: int)
     return filled.astype(np.bool_)
 
 
+def grown(mask: Mask, rim_px: int) -> Mask:
+    """The mask with a rim around."""
+    size = 2 * rim_px + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(np.bool_)
+
+
 def _reduced(pixels: NDArray[np.uint8]) -> Picture:
     height, width = pixels.shape[:2]
     scale = math.sqrt(AREA_PX / (height * width))
@@ -190,9 +209,16 @@ def _reduced(pixels: NDArray[np.uint8]) -> Picture:
     return _bytes(cv2.GaussianBlur(small, (3, 3), 0))
 
 
-def _lit_like(picture: Picture, other: Picture) -> Picture:
-    """The picture in the light of the other one: as bright in the median."""
-    level, wanted = float(np.median(picture[::4, ::4])), float(np.median(other[::4, ::4]))
+def _lit_like(picture: Picture, other: Picture, bare: Mask) -> Picture:
+    """The picture in the light of the other one: as bright in the median of what is bare in both.
+
+    Traffic in it would else pass for a change of light.
+    """
+    sample = bare[::4, ::4]
+    if int(sample.sum()) < BARE_PX_MIN:
+        return picture
+    level = float(np.median(picture[::4, ::4][sample]))
+    wanted = float(np.median(other[::4, ::4][sample]))
     gain = (wanted + 1.0) / (level + 1.0)
     return _bytes(cv2.convertScaleAbs(picture, alpha=min(max(gain, 0.5), 2.0)))
 

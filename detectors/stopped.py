@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 
 from causeway.events import AnyEvent, Box, IncidentDetected, IncidentEnded, IncidentKind
 from causeway.site import Camera
-from detectors.motion import Levels, Mask, Scene
+from detectors.motion import Levels, Mask, Scene, grown
 
 NS = 1_000_000_000
 STILL_S = 20.0  # from then on it may be an incident
 STANDING_S = 3.0  # from then on it belongs to what stands
 PASSED_TAU_S = 20.0  # for how long a vehicle that drove past is remembered
-PASSED_MIN = 1.5  # areas of the blob times seconds, of movement beside it: about two vehicles
+PASSED_MIN = 2.0  # areas of the blob times seconds, of movement beside it: about two vehicles
+PASSED_FOR_S = 12.0  # a queue that drives off is gone before
+REACH = 1.5  # of its longer side: so near is beside it
 QUEUE_MAX = 2.0  # areas of the blob that may stand on its half of the road besides
 WIDTH_MIN, WIDTH_MAX = 0.03, 0.5  # of the road's width there: a motorbike of 0.8 m, a lorry
+RIM_PX = 2  # around a blob that is its own, shadow and blur
 BLOB_PX_MIN = 20  # of the reduced picture
 GONE_RATIO = 0.3  # of its place that still stands: less is gone
 GONE_S = 6.0
@@ -35,12 +38,17 @@ INCIDENTS_MAX = 8  # a camera; more than that is congestion's to say
 
 @dataclass(slots=True)
 class _Blob:
-    """Something that stands."""
+    """Something that stands, and what has driven past it: its areas times seconds, fading.
+
+    `passed_for_s` is for how long that has been so, without a queue around it.
+    """
 
     mask: Mask
     box: tuple[int, int, int, int]  # left, top, width, height, in pixels of the reduced picture
     area_px: int
     still_s: float
+    passed: float = 0.0
+    passed_for_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,25 +65,26 @@ class StoppedVehicles:
 
     def __init__(self, camera: Camera) -> None:
         self._camera = camera.id
+        self._standing: list[_Blob] = []
         self._open: list[_Open] = []
-        self._passed_s: Levels = np.zeros((0, 0), np.float32)
 
     def see(self, scene: Scene) -> list[AnyEvent]:
-        if self._passed_s.shape != scene.road.shape:
-            self._passed_s = np.zeros(scene.road.shape, np.float32)
-        self._passed_s *= math.exp(-scene.dt_s / PASSED_TAU_S)
-        self._passed_s[scene.moving & scene.foreground] += scene.dt_s
         events = self._ended(scene)
         standing = (scene.still_s >= STANDING_S) & scene.road
-        for blob in _blobs(standing, scene.still_s):
-            if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, standing, scene):
-                events.append(self._begin(blob, scene))
+        blobs = _blobs(standing, scene.still_s)
+        if blobs:
+            left, right = _halves(scene.road)
+            for blob in blobs:
+                half = left if _is_left(blob, left) else right
+                self._remember(blob, half, standing, scene)
+                if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, half):
+                    events.append(self._begin(blob, scene))
+        self._standing = blobs
         return events
 
     def lose(self, at_ns: int, why: str) -> list[AnyEvent]:
         """End what is open: the camera can no longer be believed."""
-        ended, self._open = self._open, []
-        self._passed_s[:] = 0.0
+        ended, self._open, self._standing = self._open, [], []
         return [IncidentEnded(incident=o.incident, observed_at_ns=at_ns, why=why) for o in ended]
 
     def _ended(self, scene: Scene) -> list[AnyEvent]:
@@ -93,23 +102,32 @@ class StoppedVehicles:
                 )
         return events
 
-    def _is_incident(self, blob: _Blob, standing: Mask, scene: Scene) -> bool:
-        if blob.still_s < STILL_S or any((o.mask & blob.mask).any() for o in self._open):
-            return False
+    def _remember(self, blob: _Blob, half: Mask, standing: Mask, scene: Scene) -> None:
+        """Carry on what has passed the blob since it stands, and add what passes beside it now."""
+        others = int((standing & half & ~grown(blob.mask, RIM_PX)).sum())
+        if others > QUEUE_MAX * blob.area_px:
+            return  # one of a queue: what drives past it then tells nothing
+        same = [b for b in self._standing if b.mask.shape == half.shape and _touch(b, blob)]
+        before = max(same, key=lambda b: b.passed, default=blob)
         left, top, width, height = blob.box
-        half, road_px = _half(scene.road, left + width / 2, top + height - 1)
-        if not WIDTH_MIN <= width / max(1, road_px) <= WIDTH_MAX:
-            return False
-        others = int((standing & half & ~_grown(blob.mask)).sum())
-        return others <= QUEUE_MAX * blob.area_px and self._passed(blob, half) >= PASSED_MIN
+        reach = round(REACH * max(width, height))
+        rows = slice(max(0, top - reach), top + height + reach)
+        columns = slice(max(0, left - reach), left + width + reach)
+        beside = (half & scene.moving & scene.foreground)[rows, columns]
+        passing = int((beside & ~grown(blob.mask, RIM_PX)[rows, columns]).sum()) / blob.area_px
+        fading = math.exp(-scene.dt_s / PASSED_TAU_S)
+        blob.passed = before.passed * fading + passing * scene.dt_s
+        if blob.passed >= PASSED_MIN:
+            blob.passed_for_s = before.passed_for_s + scene.dt_s
 
-    def _passed(self, blob: _Blob, half: Mask) -> float:
-        """How much has driven past beside it, in its areas times seconds."""
-        _, top, _, height = blob.box
-        beside = half & ~_grown(blob.mask)
-        beside[:top] = False
-        beside[top + height :] = False
-        return float(self._passed_s[beside].sum()) / blob.area_px
+    def _is_incident(self, blob: _Blob, half: Mask) -> bool:
+        if blob.still_s < STILL_S or blob.passed_for_s < PASSED_FOR_S:
+            return False
+        if any((o.mask & blob.mask).any() for o in self._open):
+            return False
+        _, top, width, height = blob.box
+        road_px = 2 * int(half[top + height - 1].sum())
+        return WIDTH_MIN <= width / max(1, road_px) <= WIDTH_MAX
 
     def _begin(self, blob: _Blob, scene: Scene) -> IncidentDetected:
         first_seen_at_ns = scene.at_ns - int(blob.still_s * NS)
@@ -119,14 +137,12 @@ class StoppedVehicles:
         self._open.append(_Open(incident, blob.mask, scene.at_ns))
         height, width = scene.road.shape
         left, top, w, h = blob.box
-        half, _ = _half(scene.road, left + w / 2, top + h - 1)
-        passed = self._passed(blob, half)
         return IncidentDetected(
             incident=incident,
             kind=IncidentKind.STOPPED_VEHICLE,
             camera=self._camera,
             first_seen_at_ns=first_seen_at_ns,
-            confidence=round(min(0.95, 0.5 + 0.1 * passed / PASSED_MIN), 2),
+            confidence=round(min(0.95, 0.5 + 0.1 * blob.passed / PASSED_MIN), 2),
             why=f"still for {blob.still_s:.0f} s while others drove past",
             box=Box(
                 round(left / width, 4),
@@ -150,15 +166,18 @@ def _blobs(standing: Mask, still_s: Levels) -> list[_Blob]:
     return blobs
 
 
-def _half(road: Mask, x: float, y: int) -> tuple[Mask, int]:
-    """The half of the road, split row by row, on which a point lies; the road's width there."""
+def _touch(a: _Blob, b: _Blob) -> bool:
+    return bool((a.mask & b.mask).any())
+
+
+def _halves(road: Mask) -> tuple[Mask, Mask]:
+    """The road left and right of its middle, row by row."""
     columns = np.arange(road.shape[1])
-    widths = road.sum(axis=1)
-    middles: NDArray[np.float64] = (road * columns).sum(axis=1) / np.maximum(widths, 1)
+    widths = np.maximum(road.sum(axis=1), 1)
+    middles: NDArray[np.float64] = (road * columns).sum(axis=1) / widths
     right = columns[None, :] >= middles[:, None]
-    half: Mask = road & (right if x >= middles[y] else ~right)
-    return half, int(widths[y])
+    return road & ~right, road & right
 
 
-def _grown(mask: Mask) -> Mask:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
+def _is_left(blob: _Blob, left: Mask) -> bool:
+    return 2 * int((blob.mask & left).sum()) > blob.area_px
