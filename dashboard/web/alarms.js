@@ -12,8 +12,15 @@ export const shownAlarms = () => (shelvedShown.value ? [...standing.value, ...sh
 
 export function acknowledge(tag) {
   const row = peek("alarms")[tag];
-  if (row && row.state !== "ack") return ask({ do: "acknowledge", alarm: tag });
-  return null;
+  if (!row || row.state === "ack") return;
+  if (row.state === "rtn_unack") selectedAlarm.value = nextTo(tag); // it leaves the list: the eye stays where it is
+  ask({ do: "acknowledge", alarm: tag });
+}
+
+function nextTo(tag) {
+  const list = shownAlarms();
+  const at = list.findIndex((a) => a.tag === tag);
+  return (list[at + 1] ?? list[at - 1])?.tag ?? "";
 }
 
 export function moveSelection(by) {

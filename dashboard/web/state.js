@@ -157,21 +157,22 @@ export function open(id) {
   if (asset?.at) goTo.value = { at: asset.at };
 }
 
-// Unacknowledged first, then the gravest, then the newest.
+// What is there and waits first, then what is there, then what is over and waits; the gravest, then the newest.
+const ALARM_ORDER = { unack: 0, ack: 1, rtn_unack: 2 };
 export const alarmList = computed(() => {
   const list = Object.entries(rows("alarms")).map(([tag, row]) => ({ tag, ...row }));
-  const waiting = (alarm) => (alarm.state === "ack" ? 1 : 0);
   return list.sort(
-    (a, b) => waiting(a) - waiting(b) || a.priority - b.priority || b.since - a.since || (a.tag < b.tag ? -1 : 1),
+    (a, b) => ALARM_ORDER[a.state] - ALARM_ORDER[b.state] || a.priority - b.priority || b.since - a.since || (a.tag < b.tag ? -1 : 1),
   );
 });
 export const standing = computed(() => alarmList.value.filter((a) => !a.shelved_until));
 export const shelf = computed(() => alarmList.value.filter((a) => a.shelved_until));
 
-// The gravest alarm of each asset, for the map.
+// The gravest alarm that is there of each asset, for the map.
 export const alarmOf = computed(() => {
   const worst = new Map();
   for (const alarm of standing.value) {
+    if (alarm.state === "rtn_unack") continue;
     const other = worst.get(alarm.asset);
     if (!other || alarm.priority < other.priority) worst.set(alarm.asset, alarm);
   }

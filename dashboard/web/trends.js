@@ -11,6 +11,7 @@ import { clock, language, num, t } from "./words.js";
 
 const SPANS_MIN = [60, 180, 720];
 const REDRAW_S = 1;
+const SHORTEST_S = 600;
 const FORECAST_S_MAX = 3 * 3600;
 const TIDE_INKS = [PRIORITY[3], PRIORITY[2], PRIORITY[1]];
 const LINE_INKS = [TEXT, "#6d757b", "#3f6a88", "#8a7a5c"];
@@ -175,7 +176,7 @@ function Chart({ spec }) {
     drawn.current = performance.now();
     plot.current.spanShown = minutes;
     plot.current.spec = spec;
-    const from = now.value - minutes * 60;
+    const from = beginning(pasts, minutes);
     plot.current.setData(dataOf(spec, pasts, forecast, from), false);
     plot.current.setScale("x", { min: from, max: now.value + forecastSpan(forecast) });
   });
@@ -188,6 +189,13 @@ function Chart({ spec }) {
       ${failed && html`<p class="away">${t("historyAway")}</p>`}
     </div>
   `;
+}
+
+// Where the time axis begins: the whole span, or less as long as there is less to show.
+function beginning(pasts, minutes) {
+  const first = Math.min(...pasts.map((past) => past.at[0] ?? Infinity));
+  const least = now.value - SHORTEST_S;
+  return Math.max(now.value - minutes * 60, Math.min(first, least));
 }
 
 const sizeOf = (box) => ({ width: Math.max(120, box.clientWidth), height: Math.max(60, box.clientHeight) });
@@ -245,7 +253,7 @@ function openPlot(box, spec, readout) {
   return plot;
 }
 
-// All of the data, and the next limit above it, so that the distance to it is seen.
+// All of the data, and the limits next above and below it, so that the distance to them is seen.
 function rangeOf(spec, low, high) {
   let min = Math.min(low ?? Infinity, spec.least ?? Infinity);
   let max = Math.max(high ?? -Infinity, spec.most ?? -Infinity);
@@ -253,6 +261,8 @@ function rangeOf(spec, low, high) {
   if (!Number.isFinite(max)) max = spec.limits.at(-1)?.v ?? 1;
   const above = spec.limits.find((limit) => limit.v > max);
   if (above) max = above.v;
+  const below = spec.limits.findLast((limit) => limit.v < min);
+  if (below && !above) min = below.v;
   const room = Math.max((max - min) * 0.08, spec.digits ? 0.05 : 1);
   return [spec.least !== undefined && min >= spec.least ? spec.least : min - room, max + room];
 }
