@@ -91,8 +91,10 @@ def _rendered(
                 traffic.step_to(at_ns)
                 for camera in cameras:
                     light = Light(daylight_at(camera.at, at_ns), 1.0)
-                    seen = (traffic.vehicles(), traffic.aspects(), {}, 0.0, light, at_ns)
-                    picture, drawing_ms = _timed(renderer.render, camera, *seen)
+                    vehicles, aspects = traffic.vehicles(), traffic.aspects()
+                    picture, drawing_ms = _timed(
+                        renderer.render, camera, vehicles, aspects, {}, 0.0, light, at_ns
+                    )
                     jpeg = encode_jpeg(picture)
                     spent_ms.append(drawing_ms)
                     frames[camera.id].append(EncodedFrame(camera.id, at_ns, jpeg))

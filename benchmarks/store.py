@@ -83,8 +83,8 @@ class _Trial:
 
     async def measure(self, rows: int) -> dict[str, object]:
         steps = self._steps(rows, READINGS_A_STEP)
-        single = self._steps(ROWS_SLOW, 1)
-        few = self._steps(ROWS_SLOW, READINGS_A_STEP)
+        slow = min(rows, ROWS_SLOW)
+        single, few = self._steps(slow, 1), self._steps(slow, READINGS_A_STEP)
         ways: dict[str, tuple[Write, list[Step]]] = {
             "projector": (self._project, steps),
             "projector_with_1_reading_a_step": (self._project, single),
