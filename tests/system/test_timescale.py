@@ -44,6 +44,9 @@ async def connection() -> AsyncIterator[psycopg.AsyncConnection]:
         await admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         dsn = psycopg.conninfo.make_conninfo(server, dbname=name)
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as inside:
+            await inside.execute("create extension timescaledb")
+            # or a policy that the server runs by itself gets into the way of ours
+            await inside.execute("select _timescaledb_functions.stop_background_workers()")
             yield inside
         drop = sql.SQL("drop database {} with (force)")
         await admin.execute(drop.format(sql.Identifier(name)))
