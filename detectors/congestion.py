@@ -59,8 +59,9 @@ class Congestion:
 
     def see(self, scene: Scene) -> list[AnyEvent]:
         sums = self._sums = self._sums or _Sums(scene.at_ns)
-        occupied = int(scene.foreground.sum())
-        driving = scene.moving & scene.foreground
+        vehicles = scene.foreground & scene.road
+        occupied = int(vehicles.sum())
+        driving = scene.moving & vehicles
         sums.frames += 1
         sums.occupied += occupied / max(1, int(scene.road.sum()))
         sums.moving += int(driving.sum()) / occupied if occupied else 1.0

@@ -4,9 +4,10 @@ In comes a `Frame`; out goes a `Scene`: the picture at reduced size with masks o
 (what differs from the learnt background) and of what has moved since the frame before.
 `congestion.py` and `stopped.py` read scenes. The background is the median of the first seconds,
 and after that a running median (Manzanera and Richefeu 2007, the sigma-delta filter), which
-passing traffic does not bend. What stands still and has edges of its own is held out of it; where
-the edges are the background's, something has driven away and the picture is right. OpenCV's MOG2
-has no way to do either: it takes a stopped car in within half a minute.
+passing traffic does not bend. What stands still on road that was known bare, and has edges of its
+own, is held out of it; where the edges are the background's, something has driven away and the
+picture is right. OpenCV's MOG2 has no way to do either: it takes a stopped car in within half a
+minute.
 
 Laws of this file:
 1. Times are the frames' own: constants are in seconds, so that 2 and 25 frames a second agree.
@@ -31,6 +32,7 @@ AREA_PX = 320 * 180  # of the reduced picture
 INTERVAL_S = 0.19  # frames that come faster are left out
 GAP_S = 10.0  # after a longer pause nothing is said of movement
 LEARN_RATE = 2.5  # grey levels a second by which the background may follow
+LEARN_RATE_COVERED = 0.5  # under something that is not yet known to stand or to pass
 LEARN_RATE_HELD = 0.02  # where something stands still: a parked car is background after an hour
 LEARN_SAMPLES = 15  # of the first background, one a second
 LEARN_EVERY_S = 1.0
@@ -45,6 +47,8 @@ GONE_RATE = 10.0  # and in a second of bare road
 RIM_PX = 1  # is held with them, or the background would eat its way inwards
 STILL_S = 6.0  # what has not moved for so long is judged: an object, or the road that it left
 OBJECT_EDGES = 0.8  # of an object, against the same edges in the background
+PROVEN_S = 45.0  # the background must have been seen bare for so long, or nothing is held out of it
+STANDS_OUT_RATIO = 0.06  # of the picture's height: so far a vehicle at the road's end is above it
 BARE_PX_MIN = 100  # of a sixteenth of the picture, to tell the light by
 BLOB_PX_MIN = 6  # of the reduced picture: less is noise
 
@@ -55,7 +59,9 @@ Picture = NDArray[np.uint8]  # (h, w, 3) BGR, or (h, w) grey
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One frame as the detectors see it. Arrays are (h, w); masks are of the road only.
+    """One frame as the detectors see it. Arrays are (h, w).
+
+    `road` is the road's surface; the other masks reach as far above it as vehicles stand out.
 
     `still_s` is for how long the foreground has not moved, `dt_s` the time since the scene before,
     `scale` reduced pixels in a pixel of the frame.
@@ -84,8 +90,10 @@ class Motion:
         self._background: Levels = np.zeros((0, 0, 3), np.float32)
         self._noise: Levels = np.zeros((0, 0), np.float32)
         self._still_s: Levels = np.zeros((0, 0), np.float32)
+        self._proven_s: Levels = np.zeros((0, 0), np.float32)  # for how long it was seen bare
         self._bare: Mask = np.zeros((0, 0), np.bool_)  # what was no foreground in the last scene
         self._road: Mask = np.zeros((0, 0), np.bool_)
+        self._near: Mask = np.zeros((0, 0), np.bool_)
 
     def see(self, frame: Frame) -> Scene | None:
         """The scene, or None where there is nothing to compare with."""
@@ -119,9 +127,9 @@ class Motion:
             grey=_grey(small),
             grey_before=_grey(before),
             road=self._road,
-            foreground=foreground & self._road,
-            moving=moving & self._road,
-            still_s=np.where(self._road, self._still_s, 0.0).astype(np.float32),
+            foreground=foreground & self._near,
+            moving=moving & self._near,
+            still_s=np.where(self._near, self._still_s, 0.0).astype(np.float32),
         )
 
     def _start(self, small: Picture) -> None:
@@ -131,8 +139,12 @@ class Motion:
         self._samples = []
         self._noise = np.full((height, width), DIFFERENT_MIN / DIFFERENT_SIGMAS, np.float32)
         self._still_s = np.zeros((height, width), np.float32)
+        self._proven_s = np.zeros((height, width), np.float32)
         self._bare = np.ones((height, width), np.bool_)
         self._road = road_mask(self._polygon, height, width)
+        self._near = self._road.copy()
+        for _ in range(round(STANDS_OUT_RATIO * height)):
+            self._near[:-1] |= self._near[1:]
 
     def _learn_first(self, small: Picture, at_ns: int) -> None:
         if self._samples and at_ns - self._sampled_at_ns < LEARN_EVERY_S * NS:
@@ -156,11 +168,14 @@ class Motion:
         foreground: Mask,
         dt_s: float,
     ) -> None:
+        self._proven_s[~foreground] += dt_s
         held = self._still_s >= STILL_S
         if held.any():
             held = self._objects(held, small, background)
             held = grown(held, RIM_PX)
-        rate = np.where(held, np.float32(LEARN_RATE_HELD * dt_s), np.float32(LEARN_RATE * dt_s))
+        covered = foreground & (self._proven_s >= PROVEN_S)
+        rate = np.where(covered, LEARN_RATE_COVERED, LEARN_RATE)
+        rate = (np.where(held, LEARN_RATE_HELD, rate) * dt_s).astype(np.float32)
         rates = cv2.merge((rate, rate, rate))
         step = cv2.subtract(small, self._background, dtype=cv2.CV_32F)
         self._background += cv2.max(cv2.min(step, rates), -rates)
@@ -178,12 +193,14 @@ class Motion:
         size = np.bincount(labels.ravel(), minlength=count)
         mine = np.bincount(labels.ravel(), now.ravel(), count)
         theirs = np.bincount(labels.ravel(), learnt.ravel(), count)
-        kept = (mine > OBJECT_EDGES * theirs) & (size >= BLOB_PX_MIN)
+        proven_s = np.bincount(labels.ravel(), self._proven_s.ravel(), count) / size
+        kept = (mine > OBJECT_EDGES * theirs) & (size >= BLOB_PX_MIN) & (proven_s >= PROVEN_S)
         kept[0] = False
         objects: Mask = kept[labels]
         left = still & ~objects
         self._background[left] = small[left]
         self._still_s[left] = 0.0
+        self._proven_s[left] = 0.0
         return objects
 
 

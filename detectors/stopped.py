@@ -30,6 +30,7 @@ REACH = 1.5  # of its longer side: so near is beside it
 QUEUE_MAX = 2.0  # areas of the blob that may stand on its half of the road besides
 WIDTH_MIN, WIDTH_MAX = 0.03, 0.5  # of the road's width there: a motorbike of 0.8 m, a lorry
 RIM_PX = 2  # around a blob that is its own, shadow and blur
+FOOT_PX = 2  # polygons are drawn by hand
 BLOB_PX_MIN = 20  # of the reduced picture
 GONE_RATIO = 0.3  # of its place that still stands: less is gone
 GONE_S = 6.0
@@ -70,14 +71,14 @@ class StoppedVehicles:
 
     def see(self, scene: Scene) -> list[AnyEvent]:
         events = self._ended(scene)
-        standing = (scene.still_s >= STANDING_S) & scene.road
-        blobs = _blobs(standing, scene.still_s)
+        standing = scene.still_s >= STANDING_S
+        blobs = [b for b in _blobs(standing, scene.still_s) if _on_road(b, scene.road)]
         if blobs:
             left, right = _halves(scene.road)
             for blob in blobs:
                 half = left if _is_left(blob, left) else right
                 self._remember(blob, half, standing, scene)
-                if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, half):
+                if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, scene.road):
                     events.append(self._begin(blob, scene))
         self._standing = blobs
         return events
@@ -113,20 +114,22 @@ class StoppedVehicles:
         reach = round(REACH * max(width, height))
         rows = slice(max(0, top - reach), top + height + reach)
         columns = slice(max(0, left - reach), left + width + reach)
-        beside = (half & scene.moving & scene.foreground)[rows, columns]
+        beside = (half & scene.moving & scene.foreground & scene.road)[rows, columns]
         passing = int((beside & ~grown(blob.mask, RIM_PX)[rows, columns]).sum()) / blob.area_px
         fading = math.exp(-scene.dt_s / PASSED_TAU_S)
         blob.passed = before.passed * fading + passing * scene.dt_s
         if blob.passed >= PASSED_MIN:
             blob.passed_for_s = before.passed_for_s + scene.dt_s
 
-    def _is_incident(self, blob: _Blob, half: Mask) -> bool:
+    def _is_incident(self, blob: _Blob, road: Mask) -> bool:
         if blob.still_s < STILL_S or blob.passed_for_s < PASSED_FOR_S:
             return False
         if any((o.mask & blob.mask).any() for o in self._open):
             return False
         _, top, width, height = blob.box
-        road_px = 2 * int(half[top + height - 1].sum())
+        rows = np.flatnonzero(road.any(axis=1))
+        row = min(max(top + height - 1, int(rows[0])), int(rows[-1]))
+        road_px = int(road[row].sum())
         return WIDTH_MIN <= width / max(1, road_px) <= WIDTH_MAX
 
     def _begin(self, blob: _Blob, scene: Scene) -> IncidentDetected:
@@ -170,13 +173,22 @@ def _touch(a: _Blob, b: _Blob) -> bool:
     return bool((a.mask & b.mask).any())
 
 
+def _on_road(blob: _Blob, road: Mask) -> bool:
+    """Whether its foot is on the road, or as near to it as the polygon is drawn."""
+    left, top, width, height = blob.box
+    foot = slice(max(0, top + height - 1), top + height + FOOT_PX)
+    return bool(road[foot, left : left + width].any())
+
+
 def _halves(road: Mask) -> tuple[Mask, Mask]:
-    """The road left and right of its middle, row by row."""
-    columns = np.arange(road.shape[1])
-    widths = np.maximum(road.sum(axis=1), 1)
-    middles: NDArray[np.float64] = (road * columns).sum(axis=1) / widths
-    right = columns[None, :] >= middles[:, None]
-    return road & ~right, road & right
+    """The picture left and right of the road's middle, row by row, and of its ends beyond them."""
+    columns, rows = np.arange(road.shape[1]), np.arange(road.shape[0])
+    widths = road.sum(axis=1)
+    has_road = widths > 0
+    middles = (road * columns).sum(axis=1)[has_road] / widths[has_road]
+    middle: NDArray[np.float64] = np.interp(rows, rows[has_road], middles)
+    left: Mask = columns[None, :] < middle[:, None]
+    return left, ~left
 
 
 def _is_left(blob: _Blob, left: Mask) -> bool:

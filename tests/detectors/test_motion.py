@@ -11,7 +11,7 @@ GREEN = (30, 160, 40)
 def learnt(camera, street):
     """Motion that has seen free traffic for a while, and its street."""
     motion, road = Motion(camera), street()
-    for i in range(60):
+    for i in range(130):
         motion.see(road.frame(*road.traffic(i)))
     return motion, road
 
@@ -38,17 +38,17 @@ def test_an_empty_road_has_neither_foreground_nor_movement(learnt):
 
 def test_traffic_does_not_become_background(learnt):
     motion, road = learnt
-    for i in range(60, 400):
+    for i in range(130, 400):
         scene = motion.see(road.frame(*road.traffic(i)))
     expected = 4 * 45 * 20 / (320 * 144)
     assert expected < shares(scene)[0] < 2.0 * expected
 
 
-def test_a_vehicle_that_stands_stays_foreground_for_ten_minutes(learnt):
+def test_a_vehicle_that_stands_stays_foreground_for_five_minutes(learnt):
     motion, road = learnt
-    for _ in range(1_200):
+    for _ in range(600):
         scene = motion.see(road.frame((150, 1, GREEN)))
-    assert scene.still_s.max() > 590
+    assert scene.still_s.max() > 290
     assert shares(scene)[0] > 0.8 * 45 * 20 / (320 * 144)
 
 
@@ -99,11 +99,11 @@ def test_rain_is_hardly_foreground(camera, street):
     assert shares(scene)[0] < 0.02
 
 
-@pytest.mark.parametrize("fps", [2.0, 5.0, 25.0])
+@pytest.mark.parametrize("fps", [2.0, 8.0])
 def test_stillness_is_counted_in_the_frames_own_time(camera, street, fps):
     motion, road = Motion(camera), street(fps=fps)
     scene = None
-    for _ in range(int(20 * fps)):
+    for _ in range(int(65 * fps)):
         motion.see(road.frame())
     for _ in range(int(30 * fps)):
         scene = motion.see(road.frame((150, 1, GREEN))) or scene
