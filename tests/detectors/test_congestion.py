@@ -58,25 +58,25 @@ def test_an_empty_road_is_measured_as_empty(watch, street):
 
 def test_a_full_road_that_hardly_moves_is_congestion_after_the_hold_time(watch, tall):
     road = tall()
-    run(watch, road, 130, lambda i: road.traffic(i))
+    run(watch, road, 160, lambda i: road.traffic(i))
     full = lambda i: jam(i) + [(x, 3, c) for x, lane, c in jam(i) if lane == 0]  # noqa: E731
     began_ns = road.at_ns
-    (found,) = incidents(run(watch, road, int(HOLD_S * 2) + 60, full, 130))
+    (found,) = incidents(run(watch, road, int(HOLD_S * 2) + 60, full, 160))
     assert (found.kind, found.incident) == (
         IncidentKind.CONGESTION,
         f"cam-1-congestion-{found.first_seen_at_ns}",
     )
     assert abs(found.first_seen_at_ns - began_ns) < 25_000_000_000
-    (ended,) = incidents(run(watch, road, int(HOLD_S * 2) + 60, lambda i: road.traffic(i), 370))
+    (ended,) = incidents(run(watch, road, int(HOLD_S * 2) + 60, lambda i: road.traffic(i), 400))
     assert ended.incident == found.incident
 
 
 def test_the_queue_of_a_red_signal_is_no_congestion(watch, tall):
     road = tall()
-    run(watch, road, 130, lambda i: road.traffic(i))
+    run(watch, road, 160, lambda i: road.traffic(i))
     full = lambda i: jam(0) + [(x, 3, c) for x, lane, c in jam(0) if lane == 0]  # noqa: E731
     for cycle in range(2):
-        start = 130 + 200 * cycle
+        start = 160 + 200 * cycle
         said = run(watch, road, 100, full, start)
         said += run(watch, road, 100, lambda i: road.traffic(i), start + 100)
         assert [i for i in incidents(said) if "congestion" in i.incident] == []

@@ -17,10 +17,10 @@ def free(road):
 
 def test_a_vehicle_that_stands_while_others_pass_is_an_incident_with_its_place(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     others = lambda i: [*road.traffic(i, lanes=(0, 2), spacing_px=210), (150, 1, RED)]  # noqa: E731
     began_ns = road.at_ns
-    (found,) = run(watch, road, 80, others, 130)
+    (found,) = run(watch, road, 80, others, 160)
     assert (found.kind, found.camera) == (IncidentKind.STOPPED_VEHICLE, "cam-1")
     assert found.incident == f"cam-1-stopped_vehicle-{found.first_seen_at_ns}"
     assert 0 <= found.first_seen_at_ns - began_ns < 6_000_000_000
@@ -31,37 +31,37 @@ def test_a_vehicle_that_stands_while_others_pass_is_an_incident_with_its_place(w
 
 def test_an_incident_ends_when_the_vehicle_has_gone(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     standing = [(150, 1, RED)]
     others = lambda i: [*road.traffic(i, lanes=(0, 2)), *standing]  # noqa: E731
-    (found,) = run(watch, road, 80, others, 130)
-    (ended,) = run(watch, road, 80, lambda i: road.traffic(i, lanes=(0, 2)), 210)
+    (found,) = run(watch, road, 80, others, 160)
+    (ended,) = run(watch, road, 80, lambda i: road.traffic(i, lanes=(0, 2)), 240)
     assert isinstance(ended, IncidentEnded)
     assert ended.incident == found.incident
 
 
 def test_an_incident_lasts_as_long_as_the_vehicle_stands(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     others = lambda i: [*road.traffic(i, lanes=(0, 2)), (150, 1, RED)]  # noqa: E731
-    assert len(run(watch, road, 600, others, 130)) == 1
+    assert len(run(watch, road, 300, others, 160)) == 1
 
 
 def test_free_traffic_is_no_incident(watch, street):
     road = street()
-    assert run(watch, road, 400, free(road)) == []
+    assert run(watch, road, 300, free(road)) == []
 
 
 def test_a_queue_at_a_red_signal_is_no_incident(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     queue = [
         (250 - 55 * k, lane, (40 + 60 * k, 50, 200 - 40 * lane))
         for k in range(5)
         for lane in range(3)
     ]
-    for cycle in range(3):
-        start = 130 + 160 * cycle
+    for cycle in range(2):
+        start = 160 + 160 * cycle
         filling = lambda i, s=start: queue[: max(0, (i - s) // 4)]  # noqa: E731
         assert run(watch, road, 80, filling, start) == []
         assert run(watch, road, 80, free(road), start + 80) == []
@@ -69,16 +69,16 @@ def test_a_queue_at_a_red_signal_is_no_incident(watch, street):
 
 def test_a_vehicle_that_stands_alone_is_no_incident(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
-    assert run(watch, road, 120, lambda i: [(150, 1, RED)], 130) == []
+    run(watch, road, 160, free(road))
+    assert run(watch, road, 120, lambda i: [(150, 1, RED)], 160) == []
 
 
 def test_a_vehicle_that_waits_a_moment_is_no_incident(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     others = lambda i: [*road.traffic(i, lanes=(0, 2)), (150, 1, RED)]  # noqa: E731
-    assert run(watch, road, 30, others, 130) == []
-    assert run(watch, road, 60, free(road), 160) == []
+    assert run(watch, road, 30, others, 160) == []
+    assert run(watch, road, 60, free(road), 190) == []
 
 
 def test_a_parked_vehicle_that_drives_away_is_no_incident(watch, street):
@@ -89,6 +89,6 @@ def test_a_parked_vehicle_that_drives_away_is_no_incident(watch, street):
 
 def test_a_sudden_change_of_light_is_no_incident(watch, street):
     road = street()
-    run(watch, road, 130, free(road))
+    run(watch, road, 160, free(road))
     road.light = 0.5
-    assert run(watch, road, 150, free(road), 130) == []
+    assert run(watch, road, 150, free(road), 160) == []
