@@ -19,11 +19,10 @@ from sims.scenario import TrafficLevel
 # the centre of Ho Chi Minh City by day).
 OTHER_KINDS = ("car", "bus", "truck")
 OTHER_SHARES = (0.86, 0.06, 0.08)
-UNDER_WAY_H = (
-    0.09  # how long a trip through the district takes, for the number who are there at the start
-)
+UNDER_WAY_H = 0.13  # at most so many hours of arrivals are on the roads at the start,
+UNDER_WAY_LANE_KM = 6.0  # and so many vehicles on a kilometre of lane
 VIA_SHARE = 0.85  # of the trips lead to a street in the district before they leave it
-WATCHED_WEIGHT = 20.0  # the city has put its cameras where it is busy
+WATCHED_SHARE = 0.7  # of those, to a street with a camera: the city has put them where it is busy
 WARY_SHARE = 0.7  # of the motorbikes: turn away from water that the others still try
 
 
@@ -52,9 +51,12 @@ class Arrivals:
             [network.edges[e].length_m * len(network.edges[e].lanes) for e in edges]
         )
         self._edges, self._edge_shares = edges, lengths_m / lengths_m.sum()
-        busy = [WATCHED_WEIGHT if network.edges[e].segment in watched else 1.0 for e in edges]
-        self._via_shares = _shares(network, edges) * busy
-        self._via_shares /= self._via_shares.sum()
+        under_way = (level.veh_h * UNDER_WAY_H, lengths_m.sum() / 1000.0 * UNDER_WAY_LANE_KM)
+        self._under_way = int(min(under_way))
+        busy = np.array([float(network.edges[e].segment in watched) for e in edges])
+        share = WATCHED_SHARE if busy.any() else 0.0
+        self._via_shares = (1 - share) * _shares(network, edges)
+        self._via_shares += share * busy / max(busy.sum(), 1.0)
 
     def next(self, step_s: float, factor: float = 1.0) -> list[Trip]:
         """Who arrives within the next `step_s`, at `factor` of the usual demand."""
@@ -68,9 +70,7 @@ class Arrivals:
         """Who is already under way at the start; `entry` is where on the network they are."""
         if not self._network.exits:
             return []
-        places = self._random.choice(
-            len(self._edges), int(self._level.veh_h * UNDER_WAY_H), p=self._edge_shares
-        )
+        places = self._random.choice(len(self._edges), self._under_way, p=self._edge_shares)
         return [self._trip(self._edges[i]) for i in places]
 
     def exit_from(self, edge: str) -> str:

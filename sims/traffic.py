@@ -43,8 +43,9 @@ LATERAL_RESOLUTION_M = 0.8
 TELEPORT_AFTER_S = 180  # a jam that has not moved for so long is dissolved
 JUNCTION_BLOCKER_IGNORED_S = 10
 DEPART_DELAY_MAX_S = 30  # who finds no room to enter for so long takes another way into the city
-REROUTED_SHARE = 0.4
-REROUTED_EVERY_S = 60
+LOOKS_EVERY_S = 60  # so often does a driver think of a quicker way
+LOOKS_SHARE = 0.5  # that many do
+LOOKS_BEFORE_M = 60.0  # of the stop line; nearer to it nobody changes lanes for it
 RUNNING_MAX = 2_500  # nobody else is let in
 HALTED_M_S = 1.39  # 5 km/h
 QUEUE_DETECTOR_M = 80.0
@@ -168,6 +169,7 @@ class Traffic:
         self._banned: dict[str, tuple[str, ...]] = {}
         self._works: dict[tuple[str, int], str] = {}
         self._kept_out: dict[str, tuple[str, ...]] = {}
+        self._calls_at: dict[str, str] = {}
         self._breakdowns: list[_Breakdown] = []
         self._pushing: dict[str, str] = {}
         self._rain_mm_h = 0.0
@@ -202,11 +204,13 @@ class Traffic:
             self._let_in(trip)
         self._stall_in_water()
         self._break_down()
+        self._look_for_quicker_ways()
         libsumo.simulationStep()
         self._steps += 1
         for name in libsumo.simulation.getArrivedIDList():
             self._was_on.pop(name, None)
             self._pushing.pop(name, None)
+            self._calls_at.pop(name, None)
         self._seen = _look(self._edge_place, self._lengths_m)
         self._count_crossings()
 
@@ -339,28 +343,46 @@ class Traffic:
 
     def _reroute_around(self, edges: set[str]) -> None:
         """Who meant to drive there finds another way, or another place to go to."""
-        for name in self._seen.names:
-            at = libsumo.vehicle.getRouteIndex(name)
-            here, *ahead = libsumo.vehicle.getRoute(name)[at:]
-            if edges.isdisjoint(ahead):
-                continue
-            if not self._find_way(name, here, ahead[-1]):
+        for name in (*self._seen.names, *libsumo.simulation.getPendingVehicles()):
+            at = max(libsumo.vehicle.getRouteIndex(name), 0)
+            ahead = libsumo.vehicle.getRoute(name)[at:]
+            if not edges.isdisjoint(ahead[1:]) and not self._find_way(name, list(ahead)):
                 self.turned_away += 1
 
-    def _find_way(self, name: str, here: str, goal: str) -> bool:
+    def _look_for_quicker_ways(self) -> None:
+        """Some drivers take what is now the quickest way, once they have called where they must.
+
+        Not by SUMO's rerouting device: it forgets the calls, ends the simulation with an error
+        when one is closed, and crashed libsumo 1.28 when it was given to single vehicles.
+        """
+        seen = self._seen
+        looks_steps = int(LOOKS_EVERY_S / STEP_S)
+        for i in range(self._steps % looks_steps, len(seen.names), looks_steps):
+            far = seen.edge[i] >= 0 and seen.to_stop_line_m[i] > LOOKS_BEFORE_M
+            if not far or self._random.random() >= LOOKS_SHARE:
+                continue
+            name = seen.names[i]
+            ahead = libsumo.vehicle.getRoute(name)[libsumo.vehicle.getRouteIndex(name) :]
+            if len(ahead) > 2 and self._calls_at.get(name) not in ahead:
+                self._find_way(name, list(ahead))
+
+    def _find_way(self, name: str, ahead: list[str]) -> bool:
         """Give a vehicle the quickest open route, to its goal or else to another exit.
 
         The type is read from the name: setLateralAlignment gave the vehicle a type of its own, and
         libsumo 1.28 frees that type under it when findRoute is asked with it.
         """
-        edges = self._way(name.partition("-")[0], here, goal)
-        if not edges:
-            return False
+        type_, here, goal = name.partition("-")[0], ahead[0], ahead[-1]
+        edges = self._way(type_, here, goal)
+        if not edges:  # it stands on a closed street itself, and first drives out of it
+            edges = self._way(type_, ahead[1], goal)
+            edges = (here, *edges) if edges else ()
         try:
-            libsumo.vehicle.setRoute(name, edges)
+            if edges:
+                libsumo.vehicle.setRoute(name, edges)
         except libsumo.TraCIException:
             return False  # it is past the last place where it could have turned
-        return True
+        return bool(edges)
 
     def _way_of(self, trip: Trip) -> tuple[str, ...]:
         """A trip's route by way of its street, or straight through where there is none."""
@@ -376,7 +398,11 @@ class Traffic:
         return (self._arrivals.exit_from(edge) for _ in range(ANOTHER_GOAL_TRIES))
 
     def _find(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
-        found: tuple[str, ...] = libsumo.simulation.findRoute(here, goal, type_, -1.0, 1).edges
+        """The quickest open route; empty when there is none, or when `here` itself is closed."""
+        try:
+            found: tuple[str, ...] = libsumo.simulation.findRoute(here, goal, type_, -1.0, 1).edges
+        except libsumo.TraCIException:
+            return ()
         return found
 
     def _way(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
@@ -397,16 +423,16 @@ class Traffic:
         now_s = self._steps * STEP_S
         waiting = []
         for breakdown in self._breakdowns:
-            for_s = breakdown.until_s - now_s
-            if for_s <= 0 or breakdown.placed in self._was_on or self._stop_one(breakdown, for_s):
+            over = breakdown.until_s <= now_s
+            if over or breakdown.placed in self._was_on or self._stop_one(breakdown):
                 continue
             placed = breakdown.placed
             if not placed or placed not in libsumo.simulation.getPendingVehicles():
-                placed = self._place_stalled(breakdown, for_s)
+                placed = self._place_stalled(breakdown)
             waiting.append(breakdown._replace(placed=placed))
         self._breakdowns = waiting
 
-    def _stop_one(self, breakdown: _Breakdown, for_s: float) -> bool:
+    def _stop_one(self, breakdown: _Breakdown) -> bool:
         """Stop the vehicle that is nearest to where a camera looks."""
         seen = self._seen
         edges = [self._edge_place[e] for e in self.network.edges_of(breakdown.segment)]
@@ -415,10 +441,10 @@ class Traffic:
         candidates = np.flatnonzero(there)
         away_m = np.abs(seen.to_stop_line_m[candidates] - STALL_PLACE_M)
         nearest = candidates[np.argsort(away_m, kind="stable")]
-        return any(self._stop(seen.names[i], for_s) for i in nearest)
+        return any(self._stop(seen.names[i], breakdown.until_s) for i in nearest)
 
-    def _stop(self, name: str, for_s: float) -> bool:
-        """Stop a vehicle where it is; False when it cannot."""
+    def _stop(self, name: str, until_s: float) -> bool:
+        """Stop a vehicle where it is until a time of the simulation; False when it cannot."""
         edge, lane = libsumo.vehicle.getRoadID(name), libsumo.vehicle.getLaneIndex(name)
         if edge not in self._edge_place or libsumo.vehicle.isStopped(name):
             return False
@@ -428,12 +454,12 @@ class Traffic:
         if at_m > self.network.edges[edge].length_m - 1.0:
             return False
         try:
-            libsumo.vehicle.setStop(name, edge, at_m, lane, for_s)
+            libsumo.vehicle.setStop(name, edge, at_m, lane, duration=0, until=until_s)
         except libsumo.TraCIException:
             return False
         return True
 
-    def _place_stalled(self, breakdown: _Breakdown, for_s: float) -> str:
+    def _place_stalled(self, breakdown: _Breakdown) -> str:
         """A new vehicle that stops on an edge as soon as there is room for it; gives its name."""
         edge = self.network.edges_of(breakdown.segment)[0]
         type_ = next(t for t, v in TYPES.items() if v.kind == breakdown.kind)
@@ -442,7 +468,7 @@ class Traffic:
         from_m = min(max(at_m - 15.0, TYPES[type_].length_m + 0.1), at_m)
         name = self._let_in(Trip(edge, self._arrivals.exit_from(edge), type_), from_m=from_m)
         if name:
-            libsumo.vehicle.setStop(name, edge, at_m, 0, for_s)
+            libsumo.vehicle.setStop(name, edge, at_m, 0, duration=0, until=breakdown.until_s)
         return name
 
     def _stall_in_water(self) -> None:
@@ -468,7 +494,8 @@ class Traffic:
             name = seen.names[i]
             if name in self._pushing or self._random.random() >= chance:
                 continue
-            if self._stop(name, float(self._random.uniform(*STALL_S))):
+            until_s = self._steps * STEP_S + float(self._random.uniform(*STALL_S))
+            if self._stop(name, until_s):
                 libsumo.vehicle.setMaxSpeed(name, PUSHING_M_S)
                 self._pushing[name] = edge
                 standing += 1
@@ -495,7 +522,7 @@ class Traffic:
             departSpeed="0" if under_way or from_m is not None else "max",
         )
         if trip.via in edges[1:-1]:
-            libsumo.vehicle.setVia(name, (trip.via,))  # else the next rerouting forgets it
+            self._calls_at[name] = trip.via
         if TYPES[trip.type].kind == "motorbike":
             offset_m = self._random.uniform(-KEEPS_BESIDE_M, KEEPS_BESIDE_M)
             libsumo.vehicle.setLateralAlignment(name, f"{offset_m:.2f}")
@@ -530,8 +557,6 @@ def _start(network: Path, types: Path, seed: int) -> None:
             *("--time-to-teleport", str(TELEPORT_AFTER_S)),
             *("--ignore-junction-blocker", str(JUNCTION_BLOCKER_IGNORED_S)),
             *("--max-depart-delay", str(DEPART_DELAY_MAX_S)),
-            *("--device.rerouting.probability", str(REROUTED_SHARE)),
-            *("--device.rerouting.period", str(REROUTED_EVERY_S)),
             *("--device.rerouting.adaptation-interval", "5"),
             *("--weights.random-factor", "1.3"),
             *("--ignore-route-errors", "--no-step-log", "--no-warnings"),
