@@ -56,6 +56,11 @@ class Vision:
         self._cameras = frozenset(c.id for c in site.cameras)
         self._incidents: dict[str, None] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many pictures have not been handed over yet."""
+        return len(self._newest)
+
     def offer(self, frame: EncodedFrame) -> None:
         """Take a picture; returns at once."""
         if frame.camera not in self._cameras:

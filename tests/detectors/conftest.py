@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from causeway.frame import Frame
-from causeway.site import Camera, LonLat
+from causeway.site import Camera, LonLat, Site
 from detectors.watch import CameraWatch
 
 NS = 1_000_000_000
@@ -84,3 +84,36 @@ def camera():
 @pytest.fixture
 def watch(camera):
     return CameraWatch(camera)
+
+
+@pytest.fixture
+def site_of_one(camera):
+    """A city with one camera and nothing else."""
+    return Site(
+        id="one",
+        name="Một",
+        name_en="One",
+        timezone="Asia/Ho_Chi_Minh",
+        datum="hon_dau",
+        centre=LonLat(0, 0),
+        credit="",
+        hash="",
+        points={},
+        quantities=(),
+        gauges=(),
+        junctions=(),
+        segments=(),
+        cameras=(camera,),
+        plcs=(),
+        stations=(),
+        pumps=(),
+        gates=(),
+        signs=(),
+        circuits=(),
+        nodes=(),
+        conduits=(),
+        waters=(),
+        places=(),
+        tide_levels=(),
+        inundation_levels=(),
+    )
