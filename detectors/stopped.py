@@ -3,8 +3,9 @@
 In come scenes (`motion.py`); out go `IncidentDetected` and `IncidentEnded` of kind stopped
 vehicle. A blob of a vehicle's size that came onto the learnt background and has not moved for a
 while is one when others have driven past beside it, on its half of the road. A queue at a red
-signal is none: nothing drives past its head, and it has others standing with it. What stood there
-already when the background was learnt is part of it and is not seen.
+signal is none: nothing drives past its head, it has others standing with it, and it stands where
+vehicles have waited before, which needs longer. What stood there already when the background was
+learnt is part of it and is not seen.
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ from detectors.motion import Levels, Mask, Scene, grown
 
 NS = 1_000_000_000
 STILL_S = 20.0  # from then on it may be an incident
+WAITING_STILL_S = 100.0  # and where vehicles are wont to wait, longer than a signal is red
+WAITED_S = 5.0  # a vehicle that stood for so long and drove on has waited there
+WAITED_FOR_S = 3_600.0  # for so long that is remembered
+COLD_S = (
+    105.0  # until then all of the road is a place to wait: a signal's cycle must have been seen
+)
+WAITED_RATIO = 0.3  # of a blob that lies on such a place
+WAITED_RIM_PX = 2
 STANDING_S = 3.0  # from then on it belongs to what stands
 PASSED_TAU_S = 20.0  # for how long a vehicle that drove past is remembered
 PASSED_MIN = 2.0  # areas of the blob times seconds, of movement beside it: about two vehicles
 PASSED_FOR_S = 12.0  # a queue that drives off is gone before
 REACH = 2.0  # of its longer side: so near is beside it
 QUEUE_MAX = 2.0  # areas of the blob that may stand on its half of the road besides
-WIDTH_MIN, WIDTH_MAX = 0.03, 0.5  # of the road's width there: a motorbike of 0.8 m, a lorry
+WIDTH_MIN, WIDTH_MAX = 0.03, 0.3  # of the road's width there: a motorbike of 0.8 m, a lorry
 RIM_PX = 2  # around a blob that is its own, shadow and blur
 FOOT_PX = 3  # polygons are drawn by hand
 BLOB_PX_MIN = 20  # of the reduced picture
@@ -68,8 +77,12 @@ class StoppedVehicles:
         self._camera = camera.id
         self._standing: list[_Blob] = []
         self._open: list[_Open] = []
+        self._seen_s = 0.0
+        self._stood: Mask = np.zeros((0, 0), np.bool_)
+        self._waited_until_ns: NDArray[np.int64] = np.zeros((0, 0), np.int64)
 
     def see(self, scene: Scene) -> list[AnyEvent]:
+        self._learn_waiting(scene)
         events = self._ended(scene)
         standing = scene.still_s >= STANDING_S
         blobs = [b for b in _blobs(standing, scene.still_s) if _on_road(b, scene.road)]
@@ -78,7 +91,7 @@ class StoppedVehicles:
             for blob in blobs:
                 half = left if _is_left(blob, left) else right
                 self._remember(blob, half, standing, scene)
-                if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, scene.road):
+                if len(self._open) < INCIDENTS_MAX and self._is_incident(blob, scene):
                     events.append(self._begin(blob, scene))
         self._standing = blobs
         return events
@@ -86,6 +99,8 @@ class StoppedVehicles:
     def lose(self, at_ns: int, why: str) -> list[AnyEvent]:
         """End what is open: the camera can no longer be believed."""
         ended, self._open, self._standing = self._open, [], []
+        self._seen_s = 0.0
+        self._stood[:] = False
         return [IncidentEnded(incident=o.incident, observed_at_ns=at_ns, why=why) for o in ended]
 
     def _ended(self, scene: Scene) -> list[AnyEvent]:
@@ -121,9 +136,28 @@ class StoppedVehicles:
         if blob.passed >= PASSED_MIN:
             blob.passed_for_s = before.passed_for_s + scene.dt_s
 
-    def _is_incident(self, blob: _Blob, road: Mask) -> bool:
+    def _learn_waiting(self, scene: Scene) -> None:
+        """Where something stood for a while and has driven on, vehicles are wont to wait."""
+        if self._stood.shape != scene.road.shape:
+            self._stood = np.zeros(scene.road.shape, np.bool_)
+            self._waited_until_ns = np.zeros(scene.road.shape, np.int64)
+        self._seen_s += scene.dt_s
+        gone = self._stood & (scene.still_s == 0)
+        if gone.any():
+            until_ns = scene.at_ns + int(WAITED_FOR_S * NS)
+            self._waited_until_ns[grown(gone, WAITED_RIM_PX)] = until_ns
+        self._stood = (self._stood & ~gone) | (scene.still_s >= WAITED_S)
+
+    def _is_waiting_place(self, blob: _Blob, at_ns: int) -> bool:
+        waited = self._waited_until_ns[blob.mask] > at_ns
+        return self._seen_s < COLD_S or float(waited.mean()) > WAITED_RATIO
+
+    def _is_incident(self, blob: _Blob, scene: Scene) -> bool:
         if blob.still_s < STILL_S or blob.passed_for_s < PASSED_FOR_S:
             return False
+        if blob.still_s < WAITING_STILL_S and self._is_waiting_place(blob, scene.at_ns):
+            return False
+        road = scene.road
         if any((o.mask & blob.mask).any() for o in self._open):
             return False
         _, top, width, height = blob.box

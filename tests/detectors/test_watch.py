@@ -17,10 +17,10 @@ RED = (40, 40, 210)
 def found(watch, street):
     """A watch that has found a stopped vehicle; its street and the incident."""
     road = street()
-    for i in range(160):
+    for i in range(250):
         watch.see(road.frame(*road.traffic(i)))
     said = []
-    for i in range(160, 240):
+    for i in range(250, 330):
         said += watch.see(road.frame(*road.traffic(i, lanes=(0, 2)), (150, 1, RED)))
     (incident,) = [e for e in said if isinstance(e, IncidentDetected)]
     return watch, road, incident
