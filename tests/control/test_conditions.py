@@ -22,8 +22,8 @@ from causeway.events import (
     Tick,
     TideLevelChanged,
 )
+from control.alarm_kinds import CAMERA_PRIORITY, CAMERA_WORDS, INCIDENT_PRIORITY, KINDS
 from control.alarms import Alarms
-from control.conditions import CAMERA_PRIORITY, CAMERA_WORDS, INCIDENT_PRIORITY, KINDS
 
 TIDE = {1: 1.40, 2: 1.50, 3: 1.60}
 

@@ -1,0 +1,81 @@
+"""The table of alarms: for each kind its tag, delays, urgency and words in both languages.
+
+A kind's on delay is how long its condition must hold before it is announced, its off delay how
+long it must be gone. Levels come with their own hysteresis and have none. `conditions.py` fills
+the words in.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from causeway.events import CameraHealth, IncidentKind
+
+GATE_SLACK_S = 60.0  # beyond its time to travel, for the command to be made and taken
+
+
+class Kind(NamedTuple):
+    """One row of the table: the alarm's tag, its delays and its words.
+
+    `{name}` is the asset's, other fields the condition's own.
+    """
+
+    tag: str
+    on_s: float
+    off_s: float
+    text_vi: str
+    text_en: str
+
+
+KINDS: dict[str, Kind] = {
+    "flood": Kind("FLOOD-{}", 0, 0, "Ngập {depth} cm {name}", "{depth} cm of water on {name}"),
+    "tide": Kind(
+        "TIDE-{}",
+        0,
+        0,
+        "Triều {name} vượt báo động {roman} ({threshold_vi} m)",
+        "Tide at {name} above alarm level {roman} ({threshold_en} m)",
+    ),
+    "stopped_vehicle": Kind(
+        "INC-{}-STOPPED", 0, 0, "Xe dừng bất thường: {name}", "Vehicle stopped: {name}"
+    ),
+    "congestion": Kind("INC-{}-CONGESTION", 0, 0, "Ùn tắc: {name}", "Congestion: {name}"),
+    "camera": Kind("CAM-{}", 5, 10, "Camera {name}: {health_vi}", "Camera {name}: {health_en}"),
+    "source": Kind("SRC-{}", 0, 5, "Mất liên lạc: {name}", "Contact lost: {name}"),
+    "command": Kind(
+        "CMD-{}", 0, 30, "{name} không thực hiện lệnh", "{name} did not do as commanded"
+    ),
+    "pump": Kind("PUMP-{}", 2, 5, "{name} báo lỗi", "{name} reports a fault"),
+    "gate": Kind("GATE-{}", 2, 5, "{name} báo lỗi", "{name} reports a fault"),
+    "gate_open": Kind(
+        "GATE-{}-OPEN",
+        GATE_SLACK_S,
+        5,
+        "{name} còn mở {open} % khi triều {outside_vi} m (mức đóng {closing_vi} m)",
+        "{name} still {open} % open at a tide of {outside_en} m (closes at {closing_en} m)",
+    ),
+    "signal": Kind("SIG-{}", 1, 5, "Đèn {name}: {what_vi}", "Signals {name}: {what_en}"),
+}
+FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
+TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
+ROMAN = {1: "I", 2: "II", 3: "III"}
+INCIDENT_PRIORITY = {IncidentKind.STOPPED_VEHICLE: 2, IncidentKind.CONGESTION: 3}
+CAMERA_PRIORITY = {
+    CameraHealth.LOST: 3,
+    CameraHealth.BROKEN: 3,
+    CameraHealth.FROZEN: 3,
+    CameraHealth.DARK: 4,
+    CameraHealth.UNKNOWN: 4,
+}
+CAMERA_WORDS = {
+    CameraHealth.LOST: ("mất hình", "no picture"),
+    CameraHealth.BROKEN: ("hình hỏng", "pictures cannot be decoded"),
+    CameraHealth.FROZEN: ("đứng hình", "picture frozen"),
+    CameraHealth.DARK: ("quá tối", "too dark"),
+    CameraHealth.UNKNOWN: ("chưa rõ", "not known"),
+}
+COMMAND_PRIORITY = 2
+PUMP_FAULT_PRIORITY = 2
+GATE_FAULT_PRIORITY = 2
+GATE_OPEN_PRIORITY = 1
+SIGNAL_PRIORITY = 1
