@@ -22,6 +22,7 @@ from msgspec import Struct
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from causeway.cancellation import heed_cancellation
 from causeway.centre import (
     Centre,
     Options,
@@ -304,8 +305,11 @@ async def _processes(data: Path) -> AsyncIterator[Children]:
 
 
 async def _embedded(children: Children, data: Path) -> tuple[Servers, Nats]:
-    starting = asyncio.gather(start_nats(children, data), start_postgres(children, data))
-    nats, postgres = await starting
+    async with asyncio.TaskGroup() as both:  # where one cannot be had, the other is not left alone
+        starting_nats = both.create_task(start_nats(children, data))
+        starting_postgres = both.create_task(start_postgres(children, data))
+    heed_cancellation()
+    nats, postgres = starting_nats.result(), starting_postgres.result()
     return Servers(nats.nats_url, nats.mqtt_url_centre, postgres.dsn), nats
 
 
@@ -319,6 +323,7 @@ async def _configured(children: Children, options: UpOptions) -> Servers:
         mqtt_url, nats_url = mqtt_url or nats.mqtt_url_centre, nats_url or nats.nats_url
     if dsn is None:
         dsn = (await start_postgres(children, options.data)).dsn
+    heed_cancellation()
     return Servers(nats_url, mqtt_url, dsn)
 
 
@@ -332,6 +337,7 @@ def _demo_clock(scenario: Scenario, speed: float, last_at_ns: int) -> ScaledCloc
 async def _journal(nats_url: str) -> AsyncIterator[JetStreamJournal]:
     journal = await JetStreamJournal.open(nats_url, uuid4().hex[:8])
     try:
+        heed_cancellation()
         yield journal
     finally:
         await journal.close()

@@ -229,7 +229,8 @@ class Centre:
             await stepping
             await self._snapshot(engine, wall.picture, journal.last_at_ns)
             with suppress(TimeoutError):
-                await asyncio.wait_for(projector.caught_up(engine.acknowledged_step), CATCH_UP_S)
+                async with asyncio.timeout(CATCH_UP_S):
+                    await projector.caught_up(engine.acknowledged_step)
             summary = await self._summary(store, projector, wall, inputs, before)
             await _cancelled(serving)
             await _cancelled(projecting)

@@ -158,7 +158,8 @@ class Child:
                 self._writer.close()
             self._signal(self._how.stop_signal)
         try:
-            await asyncio.wait_for(asyncio.shield(self._tending), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._tending)
         except TimeoutError:
             log.warning("%s did not stop within %g s: killed", self.name, timeout_s)
             self.kill()
@@ -289,7 +290,8 @@ class Child:
         pause_s = BACK_OFF_S[min(len(self._restarted_s), len(BACK_OFF_S) - 1)]
         self._restarted_s.append(now_s)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._stopping.wait()
         return not self._stopping.is_set()
 
     def _signal(self, number: int) -> None:

@@ -138,7 +138,8 @@ class Feed:
         told_at = -HEARTBEAT_S
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._changed.wait()
             self._changed.clear()
             now = time.monotonic()
             beat = now - told_at >= HEARTBEAT_S

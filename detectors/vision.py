@@ -107,7 +107,7 @@ class Vision:
     async def _listen(self, child: Child, reader: asyncio.StreamReader) -> None:
         """Put its events in until its output ends; one that hangs or babbles is killed."""
         try:
-            while (body := await asyncio.wait_for(read_message(reader), SILENT_S)) is not None:
+            while (body := await _next_message(reader)) is not None:
                 if body:
                     event = decode_event(body)
                     self._note(event)
@@ -140,3 +140,9 @@ class Vision:
                     camera=camera.id, health=CameraHealth.UNKNOWN, observed_at_ns=now_ns, why=why
                 )
             )
+
+
+async def _next_message(reader: asyncio.StreamReader) -> bytes | None:
+    """What the worker says next; raises TimeoutError where it is silent."""
+    async with asyncio.timeout(SILENT_S):
+        return await read_message(reader)

@@ -32,6 +32,7 @@ import msgspec
 from mqttium import MQTTError
 from mqttium.api import AsyncClient, Message
 
+from causeway.cancellation import heed_cancellation
 from causeway.clock import Clock
 from causeway.commands import NotSent, Put
 from causeway.events import (
@@ -218,7 +219,7 @@ class Telemetry:
         try:
             await client.connect(self._broker.host, self._broker.port, ssl=self._broker.tls)
             await client.subscribe(FILTERS, qos=1)
-            _heed_cancellation()
+            heed_cancellation()
             self.statistics.connections += 1
             self.ready.set()
             async with asyncio.TaskGroup() as tasks:
@@ -233,7 +234,7 @@ class Telemetry:
         try:
             async for message in client.messages():
                 await messages.put(_Arrival(message, loop.time()))
-        except MQTTError as error:
+        except (MQTTError, OSError) as error:
             log.info("the stream of messages ended: %s", error)
         await messages.put(None)
 
@@ -297,7 +298,7 @@ class Telemetry:
             for message, at_s in flight.arrivals if good else ():
                 try:
                     await client.ack(message)
-                except MQTTError as error:
+                except (MQTTError, OSError) as error:
                     good = client.is_connected  # else a message that the broker sent twice
                     log.info("not acknowledged: %s", error)
                     if not good:
@@ -324,7 +325,7 @@ class Telemetry:
             while not lost.is_set():
                 for rejected in self._refused_frames.take():
                     await self._put(rejected)
-                _heed_cancellation()
+                heed_cancellation()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(REFUSED_FRAMES_S):
                         await lost.wait()
@@ -410,7 +411,7 @@ class MqttCommands:
                 while True:
                     body = {"at_ns": self._clock.now_ns(), "writer": self._writer}
                     await client.publish(HEARTBEAT, msgspec.json.encode(body), qos=0)
-                    _heed_cancellation()
+                    heed_cancellation()
                     await self._clock.sleep(HEARTBEAT_S)
         finally:
             self._client = None
@@ -437,16 +438,6 @@ def _message_of(command: AnyCommand) -> tuple[str, bytes]:
     return f"{ROOT}{kind}/{target_of(command)}/command", msgspec.json.encode(body)
 
 
-def _heed_cancellation() -> None:
-    """Raise the cancellation that Python 3.11's `wait_for`, in both libraries, can swallow.
-
-    It does where what it waits for ends in the same turn of the event loop (cpython gh-86296).
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 async def _for_ever(name: str, broker: Broker, converse: Callable[[], Awaitable[None]]) -> None:
     """Converse, and after each loss of the connection wait a little and begin again."""
     loop = asyncio.get_running_loop()
@@ -458,7 +449,7 @@ async def _for_ever(name: str, broker: Broker, converse: Callable[[], Awaitable[
             await converse()
         except (MQTTError, aiomqtt.MqttError, OSError, TimeoutError) as error:
             why = error
-        _heed_cancellation()
+        heed_cancellation()
         losses = 0 if loop.time() - began_s > STABLE_S else losses + 1
         pause_s = BACK_OFF_S[min(max(losses - 1, 0), len(BACK_OFF_S) - 1)]
         log.warning("%s from %s: %s; again in %s s", name, broker.name, why, pause_s)

@@ -22,6 +22,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
+from causeway.cancellation import heed_cancellation
 from causeway.clock import NS, Clock
 from causeway.commands import NotSent
 from causeway.events import (
@@ -109,7 +110,7 @@ class _Line:
 
     async def open(self) -> None:
         connected = await self._client.connect()
-        _heed_cancel()
+        heed_cancellation()
         if not connected:
             raise PlcSilent(f"no connection to {self._plc.host}:{self._plc.port}")
 
@@ -166,23 +167,12 @@ class _Line:
         except ModbusException as error:
             raise PlcSilent(str(error)) from error
         finally:
-            _heed_cancel()
+            heed_cancellation()
         if not answer.isError():
             return answer
         if answer.exception_code in UNREACHED:
             raise PlcSilent(UNREACHED[answer.exception_code])
         raise Refused(answer.exception_code)
-
-
-def _heed_cancel() -> None:
-    """Raise the cancellation that `asyncio.wait_for`, in pymodbus, loses before Python 3.12.
-
-    It gives its result instead when answer and cancellation come together (python/cpython#86296);
-    measured: 55 of 300 links cancelled in that moment polled on for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class _Rejections:

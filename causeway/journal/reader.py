@@ -132,7 +132,8 @@ class JournalReader:
             flush_timeout=ANSWER_S_MAX,
         )
         try:
-            await asyncio.wait_for(connecting, self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                await connecting
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await self.close()
             raise JournalUnreachable(self.where, self._seen) from error
@@ -184,7 +185,8 @@ class JournalReader:
         batch = self._batches[reply] = _Batch()
         try:
             await self._client.publish(subject, json.dumps(request).encode(), reply=reply)
-            await asyncio.wait_for(batch.complete.wait(), ANSWER_S_MAX)
+            async with asyncio.timeout(ANSWER_S_MAX):
+                await batch.complete.wait()
         finally:
             del self._batches[reply]
         if batch.fault:

@@ -295,7 +295,8 @@ class JetStreamJournal(JournalReader):
         """Wait for trouble; then find out what became of the steps under way."""
         while self._fault is None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._trouble.wait(), ANSWER_S_MAX / 4)
+                async with asyncio.timeout(ANSWER_S_MAX / 4):
+                    await self._trouble.wait()
             if not self._trouble.is_set() and not self._is_late():
                 continue
             self._trouble.clear()

@@ -207,12 +207,10 @@ async def check_nats(url: str, timeout_s: float = CHECK_TIMEOUT_S) -> None:
         seen.append(str(error))
 
     try:
-        client = await asyncio.wait_for(
-            nats.connect(
+        async with asyncio.timeout(timeout_s):
+            client = await nats.connect(
                 url.split(","), error_cb=note, max_reconnect_attempts=1, reconnect_time_wait=0.01
-            ),
-            timeout_s,
-        )
+            )
     except (OSError, TimeoutError, nats.errors.Error) as error:
         text = seen[0] if seen else "no answer"
         raise Unreachable("NATS", where, text, "a server") from error

@@ -177,7 +177,8 @@ class Projector:
         if not self._waiting and self.position >= self._last_step():
             self._arrived.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), GATHER_S)
+                async with asyncio.timeout(GATHER_S):
+                    await self._arrived.wait()
         self._leave_out_to(self.position)
         if not self._waiting or self._waiting[0][0] > self.position + 1:
             return await self._read_batch() if self.position < self._last_step() else []
