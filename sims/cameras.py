@@ -29,7 +29,8 @@ from sims.city import Network
 from sims.optics import Floats, Optics, optics_of
 from sims.painting import SKY_LOW, Colour, Layers, Pixels
 from sims.streetscape import Head, Scene, build_scene
-from sims.vehicle_shapes import SUBPIXEL_BITS, Figure, Vehicles, figures
+from sims.vehicle_shapes import SUBPIXEL_BITS, Figure, figures
+from sims.vehicle_types import Vehicles
 
 NS = 1_000_000_000
 WATCHED_M = 100.0

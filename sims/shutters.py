@@ -21,7 +21,7 @@ from sims.cabinets import ROOT, Due, Message
 from sims.cameras import CameraRenderer, Light, daylight_at, encode_jpeg
 from sims.painting import Pixels
 from sims.scenario import Scenario
-from sims.vehicle_shapes import Vehicles
+from sims.vehicle_types import Vehicles
 
 MOVED_DEG = 35.0  # by a lorry that touched the mast
 DARK_GAIN = 0.03

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sims.optics import Floats, Optics
 from sims.passability import KINDS
+from sims.vehicle_types import Vehicles
 
-Vehicles = NDArray[np.void]  # of traffic.VEHICLE
 Ints = NDArray[np.int32]
 
 SEEN_M = 190.0

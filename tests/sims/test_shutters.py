@@ -14,7 +14,7 @@ from sims.cameras import CameraRenderer
 from sims.city import build_network
 from sims.scenario import CameraSource, FieldFault, Scenario, TrafficLevel
 from sims.shutters import Moment, Shutters
-from sims.traffic import VEHICLE
+from sims.vehicle_types import VEHICLE
 
 START = datetime.fromisoformat("2025-11-06T10:00:00+07:00")
 NS = 1_000_000_000

@@ -209,13 +209,14 @@ tell(dry=dry, slow=slow, deep=deep, after=entered(90), limit=libsumo.lane.getMax
 
 def test_motorbikes_stall_in_knee_deep_water(simulated: Any) -> None:
     told = simulated("""
-city = traffic(6000.0)
-drive(city, 60)
+city = traffic(8000.0)
+drive(city, 40)
 city.set_depth("rd-ew01", 0.38)
 stalled = 0
 for _ in range(90):
     drive(city, 1)
-    bold = [n for n in on(city, "rd-ew01") if n.startswith("bold")]
+    there = on(city, "rd-ew01") | on(city, "rd-ew01.back")
+    bold = [n for n in there if n.startswith("bold")]
     stalled += sum(libsumo.vehicle.isStopped(n) for n in bold)
 tell(stalled=stalled)
 """)

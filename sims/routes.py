@@ -1,0 +1,71 @@
+"""Decides which way a driver takes: the quickest open one, by now's travel times.
+
+In come trips of `demand.py` and vehicles that must or may find another way; out go routes, from
+libsumo's own router. A driver whose goal is cut off goes to another exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libsumo
+
+from sims.demand import Arrivals, Trip
+
+ANOTHER_GOAL_TRIES = 4
+AGGREGATED = 1  # libsumo's routing mode by smoothed travel times
+
+
+class Routes:
+    """Finds ways through the network as it is now."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+
+    def of_trip(self, trip: Trip) -> tuple[str, ...]:
+        """A trip's route by way of its street, or straight through where there is none."""
+        if trip.via and trip.via != trip.entry:
+            there = self._find(trip.type, trip.entry, trip.via)
+            for exit_ in (trip.exit, *self._exits_from(trip.via)) if there else ():
+                back = self._find(trip.type, trip.via, exit_)
+                if back and len(set(there) & set(back)) == 1:  # nobody drives in circles
+                    return (*there, *back[1:])
+        return self._way(trip.type, trip.entry, trip.exit)
+
+    def redirect(self, name: str, ahead: list[str]) -> bool:
+        """Give a vehicle the quickest open route, to its goal or else to another exit.
+
+        The type is read from the name: setLateralAlignment gave the vehicle a type of its own, and
+        libsumo 1.28 frees that type under it when findRoute is asked with it.
+        """
+        type_, here, goal = name.partition("-")[0], ahead[0], ahead[-1]
+        edges = self._way(type_, here, goal)
+        if not edges:  # it stands on a closed street itself, and first drives out of it
+            edges = self._way(type_, ahead[1], goal)
+            edges = (here, *edges) if edges else ()
+        try:
+            if edges:
+                libsumo.vehicle.setRoute(name, edges)
+        except libsumo.TraCIException:
+            return False  # it is past the last place where it could have turned
+        return bool(edges)
+
+    def _way(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
+        """The quickest open route to a goal or, when there is none, to another exit."""
+        for exit_ in (goal, *self._exits_from(here)):
+            if found := self._find(type_, here, exit_):
+                return found
+        return ()
+
+    def _exits_from(self, edge: str) -> Iterator[str]:
+        return (self._arrivals.exit_from(edge) for _ in range(ANOTHER_GOAL_TRIES))
+
+    def _find(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
+        """The quickest open route; empty when there is none, or when `here` itself is closed."""
+        try:
+            found: tuple[str, ...] = libsumo.simulation.findRoute(
+                here, goal, type_, -1.0, AGGREGATED
+            ).edges
+        except libsumo.TraCIException:
+            return ()
+        return found
