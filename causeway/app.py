@@ -42,6 +42,7 @@ from causeway.recording import Recording, open_recording, replay_recording
 from causeway.servers import Nats, check_url, start_nats, start_postgres
 from causeway.site import Site, load_site
 from dashboard.picture import Picture
+from dashboard.server import try_address
 from sims.scenario import Scenario, load_scenario
 
 MQTT_URL = "CAUSEWAY_MQTT_URL"  # a password stands in it: it goes by the environment
@@ -97,6 +98,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
     """The centre on embedded servers with the simulated city; gives what the run came to."""
     site = load_site(options.site_folder)
     scenario = load_scenario(options.scenario_file, site)
+    try_address(options.host, options.port)  # before anything is started
     videos = {c.camera: c.source for c in scenario.cameras} | options.cameras
     async with _processes(options.data) as children, AsyncExitStack() as held:
         say(f"{site.name_en}: {scenario.name_en}; data in {options.data}")
@@ -144,6 +146,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
 async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
     """The centre on configured servers; what is not configured is embedded."""
     site = with_plcs(load_site(options.site_folder), options.plcs)
+    try_address(options.host, options.port)
     async with _processes(options.data) as children, AsyncExitStack() as held:
         servers = await _configured(children, options)
         journal = await held.enter_async_context(_journal(servers.nats_url))
@@ -298,6 +301,9 @@ def with_videos(site: Site, sources: Mapping[str, str]) -> Site:
 @asynccontextmanager
 async def _processes(data: Path) -> AsyncIterator[Children]:
     children = Children(data / "log")  # makes the folder, too
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what runs is stopped first
+        loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
     try:
         yield children
     finally:

@@ -63,6 +63,18 @@ class Trend(Protocol):
     def q(self) -> Sequence[int]: ...
 
 
+class AddressUnusable(OSError):
+    """The wall cannot listen where it is told to."""
+
+    def __init__(self, host: str, port: int, seen: str) -> None:
+        self.host = host
+        self.port = port
+        super().__init__(
+            f"the wall at {host}:{port}: seen {seen!r}, "
+            "expected an address of this machine and a free port"
+        )
+
+
 class HistoryAway(Exception):
     """The past cannot be had now: `trend` raises it where the store is down."""
 
@@ -144,7 +156,7 @@ class Wall:
         return latency.p50_ms or 0.0, latency.p95_ms or 0.0
 
     async def serve(self, host: str, port: int) -> None:
-        """Until cancelled; OSError where the address is taken. Port 0: a free one."""
+        """Until cancelled; raises AddressUnusable. Port 0: a free one."""
         listener = _listener(host, port)
         self.port = listener.getsockname()[1]
         self._guard.listens_on(host)
@@ -344,6 +356,11 @@ class _Server(uvicorn.Server):
                 transport.abort()
 
 
+def try_address(host: str, port: int) -> None:
+    """Raise AddressUnusable where a wall cannot listen."""
+    _listener(host, port).close()
+
+
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -352,9 +369,9 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
         listener.listen(128)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise AddressUnusable(host, port, error.strerror or str(error)) from error
     listener.setblocking(False)
     return listener
 

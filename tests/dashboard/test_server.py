@@ -26,7 +26,7 @@ from causeway.events import AnyEvent
 from causeway.frame import EncodedFrame
 from causeway.site import Site
 from dashboard.feed import BACKLOG_BYTES_MAX
-from dashboard.server import HistoryAway, Wall
+from dashboard.server import AddressUnusable, HistoryAway, Wall
 from dashboard.web_files import LIBRARIES, LibrariesMissing, read_web_files
 
 WEB = Path(__file__).parents[2] / "dashboard" / "web"
@@ -532,7 +532,7 @@ async def test_it_stops_within_two_seconds_with_clients_connected(site: Site) ->
 
 
 async def test_an_address_that_is_taken_is_an_error(held: Held, site: Site) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(AddressUnusable, match=f"the wall at 127.0.0.1:{held.wall.port}: seen"):
         await Held(site).wall.serve("127.0.0.1", held.wall.port)
 
 
