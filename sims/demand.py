@@ -21,8 +21,8 @@ OTHER_KINDS = ("car", "bus", "truck")
 OTHER_SHARES = (0.86, 0.06, 0.08)
 UNDER_WAY_H = 0.13  # at most so many hours of arrivals are on the roads at the start,
 UNDER_WAY_LANE_KM = 6.0  # and so many vehicles on a kilometre of lane
-VIA_SHARE = 0.85  # of the trips lead to a street in the district before they leave it
-WATCHED_SHARE = 0.7  # of those, to a street with a camera: the city has put them where it is busy
+CALL_SHARES = (0.15, 0.25, 0.60)  # of the trips drive by so many streets before they leave
+WATCHED_SHARE = 0.7  # of the calls are at a street with a camera: they stand where it is busy
 WARY_SHARE = 0.7  # of the motorbikes: turn away from water that the others still try
 
 
@@ -32,7 +32,7 @@ class Trip(NamedTuple):
     entry: str
     exit: str
     type: str  # a vehicle type of traffic.py
-    via: str = ""  # an edge on the way, "" for the straight way through
+    calls: tuple[str, ...] = ()  # edges to drive by on the way
 
 
 class Arrivals:
@@ -55,8 +55,8 @@ class Arrivals:
         self._under_way = int(min(under_way))
         busy = np.array([float(network.edges[e].segment in watched) for e in edges])
         share = WATCHED_SHARE if busy.any() else 0.0
-        self._via_shares = (1 - share) * _shares(network, edges)
-        self._via_shares += share * busy / max(busy.sum(), 1.0)
+        self._call_shares = (1 - share) * _shares(network, edges)
+        self._call_shares += share * busy / max(busy.sum(), 1.0)
 
     def next(self, step_s: float, factor: float = 1.0) -> list[Trip]:
         """Who arrives within the next `step_s`, at `factor` of the usual demand."""
@@ -85,10 +85,10 @@ class Arrivals:
         return exit_
 
     def _trip(self, entry: str) -> Trip:
-        via = ""
-        if self._random.random() < VIA_SHARE:
-            via = self._edges[int(self._random.choice(len(self._edges), p=self._via_shares))]
-        return Trip(entry, self.exit_from(via or entry), self._type(), via)
+        count = int(self._random.choice(len(CALL_SHARES), p=CALL_SHARES))
+        places = self._random.choice(len(self._edges), count, p=self._call_shares)
+        calls = tuple(self._edges[i] for i in places)
+        return Trip(entry, self.exit_from((entry, *calls)[-1]), self._type(), calls)
 
     def _type(self) -> str:
         if self._random.random() < self._level.motorbike_share:

@@ -23,14 +23,21 @@ class Routes:
         self._arrivals = arrivals
 
     def of_trip(self, trip: Trip) -> tuple[str, ...]:
-        """A trip's route by way of its street, or straight through where there is none."""
-        if trip.via and trip.via != trip.entry:
-            there = self._find(trip.type, trip.entry, trip.via)
-            for exit_ in (trip.exit, *self._exits_from(trip.via)) if there else ():
-                back = self._find(trip.type, trip.via, exit_)
-                if back and len(set(there) & set(back)) == 1:  # nobody drives in circles
-                    return (*there, *back[1:])
+        """A trip's route by its calls, as many as lie on a way without a circle."""
+        route: tuple[str, ...] = (trip.entry,)
+        for call in trip.calls:
+            route = self._longer(trip.type, route, call) or route
+        for exit_ in (trip.exit, *self._exits_from(route[-1])):
+            if whole := self._longer(trip.type, route, exit_):
+                return whole
         return self._way(trip.type, trip.entry, trip.exit)
+
+    def _longer(self, type_: str, route: tuple[str, ...], goal: str) -> tuple[str, ...]:
+        """A route and on to a goal; empty when that is no way or drives on an edge twice."""
+        if goal in route:
+            return ()
+        onward = self._find(type_, route[-1], goal)
+        return (*route, *onward[1:]) if onward and not set(route) & set(onward[1:]) else ()
 
     def redirect(self, name: str, ahead: list[str]) -> bool:
         """Give a vehicle the quickest open route, to its goal or else to another exit.

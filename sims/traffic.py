@@ -319,8 +319,9 @@ class Traffic:
             departPos="random_free" if under_way else "base" if from_m is None else str(from_m),
             departSpeed="0" if under_way or from_m is not None else "max",
         )
-        if trip.via in edges[1:-1]:
-            self._calls_at[name] = trip.via
+        calls = [call for call in trip.calls if call in edges]
+        if calls:
+            self._calls_at[name] = calls[-1]
         if TYPES[trip.type].kind == "motorbike":
             offset_m = self._random.uniform(-KEEPS_BESIDE_M, KEEPS_BESIDE_M)
             libsumo.vehicle.setLateralAlignment(name, f"{offset_m:.2f}")
