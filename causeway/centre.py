@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import logging
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -38,6 +38,7 @@ from causeway.frame import EncodedFrame
 from causeway.journal import (
     JetStreamJournal,
     Snapshot,
+    history,
     purge_sealed,
     recover,
     seal,
@@ -52,7 +53,7 @@ from control.closures import Closures
 from control.gates import TideGates
 from control.inundation.levels import StreetInundation
 from control.inundation.tide import TideWatch
-from control.lighting import StreetLighting
+from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
 from control.pumps import PumpHysteresis
 from control.signals.greedy import GreedySignals
@@ -72,6 +73,9 @@ from scada.modbus import PlcLink
 SNAPSHOT_EVERY_S = 300.0
 TICK_S = 1.0
 CATCH_UP_S = 15.0  # for the store, at a clean stop
+JOURNAL_SILENT_S = 5.0  # of the wall, at the usual speed: there is a step each second
+STORE_BEHIND_S_MAX = 60.0  # also a database that hangs is away
+HISTORY_S_MAX = 5.0
 SEAL_EVERY_NS = 3_600 * NS
 KEPT_WHOLE_NS = 7 * 86_400 * NS  # how long sealed steps stay in the stream too
 WEB = Path(__file__).parent.parent / "dashboard" / "web"
@@ -102,6 +106,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         TideGates(site),
         Interlocks(site),
         StreetLighting(site),
+        LightingCommands(site),
         Signs(site),
         Confirmations(site),
         Alarms(site),
@@ -189,6 +194,7 @@ class Centre:
         self._options = options
         self._tally = Tally()
         self._snapshot_at_ns = 0
+        self._stepped_s = 0.0
 
     async def run(self, stop: asyncio.Event, ready: Callable[[str], Awaitable[None]]) -> Summary:
         """Until `stop`; a part that fails for good is raised.
@@ -199,10 +205,15 @@ class Centre:
         cores = cores_of(self._site)
         engine = Engine(cores, journal, self._clock, journal.writer)
         store = Store(self._servers.dsn, self._site)
-        projector = Projector(store, journal.read, lambda: engine.acknowledged_step, self._clock)
+
+        def recorded(first: int) -> AsyncIterator[tuple[int, Step]]:
+            sealed = self._options.data / "segments"
+            return history(journal, sealed, first, engine.acknowledged_step)
+
+        projector = Projector(store, recorded, lambda: engine.acknowledged_step, self._clock)
         wall = self._wall(engine, journal, store, projector)
         restored = await self._restore(cores, journal, wall.picture)
-        for edge in (self._tally.show, projector.show, wall.show):
+        for edge in (self._note_time, self._tally.show, projector.show, wall.show):
             engine.show(edge)
         inputs = self._inputs(engine, wall)
         before = await _before(store, journal)
@@ -245,9 +256,12 @@ class Centre:
         self, engine: Engine, journal: JetStreamJournal, store: Store, projector: Projector
     ) -> Wall:
         def health() -> dict[str, bool | int]:
+            journal_up = self._journal_is_up()
+            store_up = projector.up and projector.lag_s < STORE_BEHIND_S_MAX * self._clock.speed
             return {
-                "ok": projector.up,
-                "store_up": projector.up,
+                "ok": journal_up and store_up,
+                "journal_up": journal_up,
+                "store_up": store_up,
                 "journal_step": engine.acknowledged_step,
                 "store_step": projector.position,
                 "at_ns": self._clock.now_ns(),
@@ -259,11 +273,16 @@ class Centre:
                 "version": self.version,
                 "journal_step": engine.acknowledged_step,
                 "store_lag_s": round(projector.lag_s, 1),
+                "store_fault": str(projector.fault or ""),
+                "store_refused": projector.refused,
             }
 
         async def trend(point: str, since_ns: int, until_ns: int) -> Trend:
             try:
-                return await store.trend(point, since_ns, until_ns)
+                async with asyncio.timeout(HISTORY_S_MAX):
+                    return await store.trend(point, since_ns, until_ns)
+            except TimeoutError as error:
+                raise HistoryAway("the database does not answer") from error
             except (psycopg.Error, OSError) as error:
                 raise HistoryAway(str(error)) from error
 
@@ -283,6 +302,13 @@ class Centre:
             mark=self._options.mark,
             web=WEB,
         )
+
+    def _note_time(self, number: int, step: Step) -> None:
+        self._stepped_s = asyncio.get_running_loop().time()
+
+    def _journal_is_up(self) -> bool:
+        silent_s = asyncio.get_running_loop().time() - self._stepped_s
+        return silent_s < JOURNAL_SILENT_S * max(1.0, 1 / self._clock.speed)
 
     async def _restore(
         self, cores: tuple[Core, ...], journal: JetStreamJournal, picture: Picture
@@ -314,7 +340,7 @@ class Centre:
             return
         await seal(journal, folder, snapshot)
         older_than_ns = snapshot.at_ns - KEPT_WHOLE_NS
-        await purge_sealed(journal, folder, older_than_ns, projector.position + 1)
+        await purge_sealed(journal, folder, older_than_ns, projector.position)
 
     async def _snapshot(self, engine: Engine, picture: Picture, at_ns: int) -> Snapshot:
         """Between steps: wait until all of them are safe, so that cores and picture agree."""

@@ -75,7 +75,6 @@ def _mendable() -> tuple[type[Exception], ...]:
     from causeway.journal import JournalError
     from causeway.servers import ServerUnusable
     from causeway.site import SiteInvalid
-    from causeway.store import StoreAhead
     from ingest.mqtt import BrokerUrlInvalid
     from sims.scenario import ScenarioInvalid
 
@@ -86,7 +85,6 @@ def _mendable() -> tuple[type[Exception], ...]:
         ServerUnusable,
         ChildUnstartable,
         JournalError,
-        StoreAhead,
         BrokerUrlInvalid,
         OSError,
     )
