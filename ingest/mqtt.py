@@ -22,8 +22,8 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -405,7 +405,7 @@ class MqttCommands:
             timeout=PUBLISH_S_MAX,
         )
         try:
-            async with client:
+            async with _connected(client):
                 self._client = client
                 self.ready.set()
                 while True:
@@ -436,6 +436,25 @@ def _message_of(command: AnyCommand) -> tuple[str, bytes]:
         **what,
     }
     return f"{ROOT}{kind}/{target_of(command)}/command", msgspec.json.encode(body)
+
+
+@asynccontextmanager
+async def _connected(client: aiomqtt.Client) -> AsyncIterator[None]:
+    """The client's connection. Cancelled while it is made, it is made, and then left.
+
+    aiomqtt would leave its socket open, and say so in the log when the broker ends.
+    """
+    connecting = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(aiomqtt.MqttError):
+            await connecting
+            await client.__aexit__(None, None, None)
+        raise
+    async with AsyncExitStack() as leaving:
+        leaving.push_async_exit(client)
+        yield
 
 
 async def _for_ever(name: str, broker: Broker, converse: Callable[[], Awaitable[None]]) -> None:
