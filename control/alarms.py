@@ -81,7 +81,7 @@ class Alarms:
                 for tag in list(self._alarms):
                     yield from self._pass_time(tag, now.at_ns)
             case _:
-                for change in self._conditions.changes(event):
+                for change in self._conditions.changes(event, now.at_ns):
                     yield from self._take(change, now)
 
     def _take(self, change: Change, now: Now) -> Iterator[AnyEvent]:

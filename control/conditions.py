@@ -53,6 +53,7 @@ from control.signals.safety import conflicting
 
 OPEN_RATIO = 0.02  # a gate that is less open is closed
 OUTSIDE_BAND_M = 0.05  # the tide must fall so far below the closing level before a gate may be open
+GRACE_NS = 45 * 1_000_000_000  # after a start: who has not spoken by then is silent
 INCIDENTS_MAX = 64  # open ones of a kind at one camera; more change nothing
 
 
@@ -88,6 +89,7 @@ class _State(Struct):
     readings: dict[str, _Reading] = {}  # of the points that are watched here
     incidents: dict[str, list[str]] = {}  # the open ones, by alarm
     gates_open: list[str] = []
+    grace_until_ns: int = 0
 
 
 class Conditions:
@@ -123,9 +125,11 @@ class Conditions:
         }
         self._state = _State()
 
-    def changes(self, event: AnyEvent) -> Iterator[Change]:
+    def changes(self, event: AnyEvent, at_ns: int) -> Iterator[Change]:
+        """What a fact of this moment changes."""
         match event:
             case EngineStarted():
+                self._state.grace_until_ns = at_ns + GRACE_NS
                 yield from self._no_incidents()
             case InundationChanged():
                 yield from self._flood(event)
@@ -136,9 +140,9 @@ class Conditions:
             case IncidentEnded():
                 yield from self._incident_ended(event)
             case CameraHealthObserved():
-                yield from self._camera(event)
+                yield from self._camera(event, self._grace_s(at_ns))
             case SourceLost():
-                yield from self._source_lost(event)
+                yield from self._source_lost(event, self._grace_s(at_ns))
             case SourceReached():
                 yield self._normal("source", event.source)
             case CommandUnconfirmed():
@@ -176,6 +180,10 @@ class Conditions:
 
     def _normal(self, kind: str, asset: str) -> Change:
         return Change(KINDS[kind].tag.format(asset), None)
+
+    def _grace_s(self, at_ns: int) -> float:
+        """How long after a start silence is still no news."""
+        return max(0, self._state.grace_until_ns - at_ns) / 1e9
 
     def _flood(self, event: InundationChanged) -> Iterator[Change]:
         if event.level == 0:
@@ -221,7 +229,7 @@ class Conditions:
         for alarm in alarms:
             yield Change(alarm, None)
 
-    def _camera(self, event: CameraHealthObserved) -> Iterator[Change]:
+    def _camera(self, event: CameraHealthObserved, grace_s: float) -> Iterator[Change]:
         if event.health is CameraHealth.OK:
             yield self._normal("camera", event.camera)
         else:
@@ -230,14 +238,15 @@ class Conditions:
                 "camera",
                 event.camera,
                 CAMERA_PRIORITY[event.health],
+                grace_s,
                 health_vi=health_vi,
                 health_en=health_en,
             )
 
-    def _source_lost(self, event: SourceLost) -> Iterator[Change]:
+    def _source_lost(self, event: SourceLost, grace_s: float) -> Iterator[Change]:
         priority = self._source_priority.get(event.source)
         if priority is not None:
-            yield from self._holds("source", event.source, priority)
+            yield from self._holds("source", event.source, priority, grace_s)
 
     def _readings(self, event: ReadingsObserved) -> Iterator[Change]:
         for point, at_ns, value, quality in zip(

@@ -124,6 +124,15 @@ def test_a_silent_source_alarms_and_returns_when_it_has_spoken_for_a_while(
     assert type(answer) is AlarmReturned
 
 
+def test_after_a_start_silence_is_news_only_when_there_was_time_to_speak(step):
+    step(EngineStarted(version="", site_hash=""))
+    assert raised(step(SourceLost(source="plc-1", why="no connection"))) == []
+    assert raised(step(SourceLost(source="j-01", why="no message"))) == []
+    step(SourceReached(source="plc-1"), after_s=10)
+    assert raised(step(Tick(), after_s=34)) == []
+    assert [alarm for alarm, *_ in raised(step(Tick(), after_s=2))] == ["SRC-j-01"]
+
+
 def test_a_lighting_circuit_is_named_in_both_languages(step):
     (alarm,) = raised(step(SourceLost(source="lc-1", why="")))
     assert alarm[2:] == (
