@@ -12,7 +12,7 @@ run: setup
 	exec $(BIN)/causeway demo $(DEMO_ARGS)
 
 test: setup
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
         servers, nats = await _embedded(children, options.data)
         journal = await held.enter_async_context(_journal(servers.nats_url))
         clock = _demo_clock(scenario, options.speed, journal.last_at_ns)
-        plcs = _plc_addresses(site)
+        plcs = _plc_addresses(site, known=not options.headless)
         seen = with_videos(with_plcs(site, plcs), videos)
         field = FieldOptions(
             site_folder=options.site_folder,
@@ -349,9 +349,12 @@ async def _journal(nats_url: str) -> AsyncIterator[JetStreamJournal]:
         await journal.close()
 
 
-def _plc_addresses(site: Site) -> dict[str, Address]:
-    """Each PLC's own address where it is free, else another port of this machine."""
-    return {plc.id: (plc.host, _free_port(plc.host, plc.port)) for plc in site.plcs}
+def _plc_addresses(site: Site, known: bool) -> dict[str, Address]:
+    """Each PLC's own address where it is free, else another port of this machine.
+
+    Without `known` always another one: two demos that start at once would take the same.
+    """
+    return {plc.id: (plc.host, _free_port(plc.host, plc.port if known else 0)) for plc in site.plcs}
 
 
 def _free_port(host: str, port: int) -> int:
