@@ -231,7 +231,8 @@ def small_disk(at: Path, size_mb: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(at)], check=True)
+        # lazily: a process that is just ending may still stand in it
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
 async def test_a_full_disk_is_said_before_anything_is_started(
