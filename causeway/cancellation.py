@@ -11,7 +11,11 @@ import asyncio
 
 
 def heed_cancellation() -> None:
-    """Raise CancelledError if this task was told to end; not for use inside `asyncio.timeout`."""
+    """Raise CancelledError if this task was told to end.
+
+    Not inside `asyncio.timeout`, nor after a TaskGroup that failed: both cancel their own task, and
+    Python 3.11's TaskGroup may not take that back.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiomqtt import Client, MqttError
 
+from causeway.cancellation import heed_cancellation
 from sims.cabinets import Message
 
 KEPT_MAX = 4_096
@@ -71,7 +72,7 @@ class Uplink:
         failures = 0
         while True:
             try:
-                await self._session()
+                await self._whole_session()
             except* MqttError as group:
                 log.info("no broker at %s:%d: %s", self._hostname, self._port, group.exceptions[0])
                 failures = 1 if self.connected else failures + 1
@@ -80,6 +81,17 @@ class Uplink:
             self._outbox = deque(m for m in (*self._in_flight.values(), *self._outbox) if m.kept)
             self._in_flight.clear()
             await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S)) - 1])
+
+    async def _whole_session(self) -> None:
+        """In a task of its own: a client that cannot leave a dead broker hides our cancellation."""
+        session = asyncio.create_task(self._session())
+        try:
+            await asyncio.wait({session})
+        except asyncio.CancelledError:
+            session.cancel()
+            await asyncio.wait({session})
+            raise
+        session.result()
 
     async def _session(self) -> None:
         async with Client(
@@ -95,6 +107,7 @@ class Uplink:
             client.pending_calls_threshold = 2 * IN_FLIGHT_MAX
             for topic in self._heard:
                 await client.subscribe(topic, qos=0 if topic.endswith("heartbeat") else 1)
+            heed_cancellation()
             self.connected = True
             self._window = asyncio.Semaphore(IN_FLIGHT_MAX)
             async with asyncio.TaskGroup() as tasks:

@@ -37,6 +37,7 @@ TURN_S = 0.25  # of the lamps
 WATER_FILE = "street-water"
 WAITING_MAX = 64  # messages on their way out, from which no picture is taken
 PICTURES_MAX = 32  # a turn
+END_S_MAX = 15  # for a parent that is gone; one that lives has less patience
 SWITCH_S = 0.0005  # or each message sent waits 5 ms for the thread that builds views
 
 Address = tuple[str, int]
@@ -86,9 +87,15 @@ def _from_now(scenario: Scenario, now_ns: int) -> Scenario:
 
 
 def _stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT; what does not end in good time after them is ended."""
     stop = asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        signal.alarm(END_S_MAX)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     return stop
 
 

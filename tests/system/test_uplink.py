@@ -75,6 +75,22 @@ async def test_telemetry_outlasts_the_broker_and_states_do_not(tmp_path: Path) -
     await children.stop_all()
 
 
+async def test_cancelled_while_its_broker_dies_it_ends(tmp_path: Path) -> None:
+    children = Children(tmp_path / "logs")
+    nats = await start_nats(children, tmp_path)
+    for after_s in (0.0, 0.001, 0.002, 0.005):
+        uplink = Uplink(nats.mqtt_url_field, "field-test", (), nothing)
+        running = asyncio.create_task(uplink.run())
+        await until(lambda uplink=uplink: uplink.connected)
+        nats.child.kill()
+        await asyncio.sleep(after_s)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=20)
+        assert running in done
+        assert running.cancelled()
+    await children.stop_all()
+
+
 async def test_what_waits_for_a_broker_is_bounded_and_the_oldest_goes() -> None:
     uplink = Uplink("mqtt://127.0.0.1:1", "field-test", (), nothing)
     for i in range(KEPT_MAX + 5):
