@@ -218,7 +218,12 @@ class Centre:
         inputs = self._inputs(engine, wall)
         before = await _before(store, journal)
         await engine.put(
-            EngineStarted(version=self.version, site_hash=self._site.hash, restored_step=restored)
+            EngineStarted(
+                version=self.version,
+                site_hash=self._site.hash,
+                restored_step=restored,
+                speed=self._clock.speed,
+            )
         )
         async with asyncio.TaskGroup() as parts:
 

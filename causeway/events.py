@@ -142,11 +142,21 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 
 
 class EngineStarted(Event, frozen=True, kw_only=True):
-    """First step of every engine run: which program, which city, from which snapshot (0: none)."""
+    """First step of every engine run: which program, which city, from which snapshot (0: none).
+
+    `speed` is the clock's, times real time: what devices and networks need is real time, so the
+    limits that allow for it are so much longer.
+    """
 
     version: str
     site_hash: str
     restored_step: int = 0
+    speed: float = 1.0
+
+    @property
+    def stretch(self) -> float:
+        """By how much the limits that allow for devices and networks are longer; 1 or more."""
+        return max(1.0, self.speed)
 
 
 class Tick(Event, frozen=True, kw_only=True):

@@ -129,7 +129,7 @@ class Conditions:
         """What a fact of this moment changes."""
         match event:
             case EngineStarted():
-                self._state.grace_until_ns = at_ns + GRACE_NS
+                self._state.grace_until_ns = at_ns + int(GRACE_NS * event.stretch)
                 yield from self._no_incidents()
             case InundationChanged():
                 yield from self._flood(event)

@@ -8,7 +8,7 @@ PLCs are the poller's to judge, and cameras the vision worker's.
 Laws of this file:
 1. A device that was never heard is unknown for its stale time after the start, then lost.
 2. The centre's own absence is nobody's silence: after a start every device has its stale time
-   again.
+   again. By a clock that runs faster than the wall's the stale times are so much longer.
 3. Only a device's own word counts: an answer with a `because` is the centre's, not the device's.
 """
 
@@ -49,6 +49,7 @@ class _State(Struct):
     """The core's whole state."""
 
     started_at_ns: int
+    stretch: float
     devices: dict[str, _Hearing]
 
 
@@ -77,11 +78,14 @@ class Liveness:
         }
         self._devices = {id_: _Hearing() for id_ in self._stale_ns}
         self._started_at_ns = -1
+        self._stretch = 1.0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         if self._started_at_ns < 0 or isinstance(event, EngineStarted):
             self._started_at_ns = now.at_ns
         match event:
+            case EngineStarted():
+                self._stretch = event.stretch
             case Tick():
                 yield from self._silences(now.at_ns)
             case ReadingsReceived():
@@ -111,7 +115,7 @@ class Liveness:
 
     def _silences(self, at_ns: int) -> Iterator[AnyEvent]:
         for source, hearing in self._devices.items():
-            stale_ns = self._stale_ns[source]
+            stale_ns = int(self._stale_ns[source] * self._stretch)
             since_ns = max(hearing.heard_at_ns, self._started_at_ns)
             if hearing.reached is False or at_ns - since_ns <= stale_ns:
                 continue
@@ -123,11 +127,11 @@ class Liveness:
             yield SourceLost(source=source, why=f"{why}; expected within {stale_ns / NS:.0f} s")
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(_State(self._started_at_ns, self._devices))
+        return msgspec.msgpack.encode(_State(self._started_at_ns, self._stretch, self._devices))
 
     def restore(self, state: bytes) -> None:
         decoded = msgspec.msgpack.decode(state, type=_State)
-        self._started_at_ns = decoded.started_at_ns
+        self._started_at_ns, self._stretch = decoded.started_at_ns, decoded.stretch
         self._devices = {id_: decoded.devices.get(id_, _Hearing()) for id_ in self._stale_ns}
 
 

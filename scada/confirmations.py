@@ -9,6 +9,7 @@ Laws of this file:
 1. Only what the field is observed to do confirms. An answer can only refuse.
 2. Every command ends once: confirmed, unconfirmed or expired. A newer one for its target ends it.
 3. After a restart nothing that was under way is known: it ends, and is never sent again.
+4. By a clock that runs faster than the wall's the way to the field and back takes so much longer.
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ class _Open(Struct):
     seen: str = "nothing"
 
 
+class _State(Struct):
+    """All that the core knows: the commands under way, by target."""
+
+    stretch: float
+    under_way: dict[str, list[_Open]]
+
+
 class _Shown(NamedTuple):
     """What the field was observed to do: the target, in words, and whether that is `wanted`."""
 
@@ -106,17 +114,18 @@ class Confirmations:
     )
 
     def __init__(self, site: Site) -> None:
-        self._obeys_s = {
-            **{j.id: j.yellow_s + j.all_red_s + STAGE_MARGIN_S for j in site.junctions},
-            **{s.id: SIGN_OBEYS_S for s in site.signs},
-            **{c.id: LIGHT_OBEYS_S for c in site.circuits},
-            **{p.id: PUMP_OBEYS_S for p in site.pumps},
-            **{g.id: g.travel_s * GATE_TRAVELS + GATE_MARGIN_S for g in site.gates},
+        self._takes_s = {  # of itself, and on the way there and back
+            **{j.id: (j.yellow_s + j.all_red_s, STAGE_MARGIN_S) for j in site.junctions},
+            **{s.id: (0.0, SIGN_OBEYS_S) for s in site.signs},
+            **{c.id: (0.0, LIGHT_OBEYS_S) for c in site.circuits},
+            **{p.id: (0.0, PUMP_OBEYS_S) for p in site.pumps},
+            **{g.id: (g.travel_s * GATE_TRAVELS, GATE_MARGIN_S) for g in site.gates},
         }
         self._pump_of = {f"{p.id}/running_bool": p.id for p in site.pumps}
         self._gate_of = {f"{g.id}/opening_ratio": g.id for g in site.gates}
         self._targets_of = {p.id: p.targets for p in site.plcs}
         self._open: dict[str, list[_Open]] = {}
+        self._stretch = 1.0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         match event:
@@ -137,16 +146,22 @@ class Confirmations:
             case Tick():
                 yield from self._look_at_time(now.at_ns)
             case EngineStarted():
+                self._stretch = event.stretch
                 yield from self._give_up_all()
             case _:
                 for shown in self._shown(event):
                     yield from self._observe(shown, now.at_ns)
 
+    def _obeys_s(self, target: str) -> float:
+        """How long after its sending a command has to be seen obeyed."""
+        itself_s, way_s = self._takes_s[target]
+        return itself_s + way_s * self._stretch
+
     # --- the way of a command ----------------------------------------------------------------
 
     def _take(self, command: AnyCommand, now: Now) -> Iterator[AnyEvent]:
         target = target_of(command)
-        if target not in self._obeys_s:
+        if target not in self._takes_s:
             return
         under_way = self._open.setdefault(target, [])
         why = f"superseded by sequence {command.sequence}"
@@ -169,7 +184,7 @@ class Confirmations:
         sent = self._find(event.target, event.sequence)
         if sent is None:
             return
-        sent.due_ns = at_ns + int(self._obeys_s[event.target] * NS)
+        sent.due_ns = at_ns + int(self._obeys_s(event.target) * NS)
         newest = self._open[event.target][-1]
         if newest is not sent:
             why = f"superseded by sequence {newest.sequence}"
@@ -190,11 +205,15 @@ class Confirmations:
         for target, command in self._all():
             if command.due_ns and at_ns >= command.due_ns:
                 wanted = _in_words(command.wanted)
-                within = f"within {self._obeys_s[target]:.0f} s"
+                within = f"within {self._obeys_s(target):.0f} s"
                 why = f"seen {command.seen}, wanted {wanted} {within}"
                 yield self._unconfirmed(target, command, why)
-            elif not command.due_ns and at_ns >= command.expires_at_ns + UNSENT_GRACE_NS:
+            elif not command.due_ns and at_ns >= self._missed_at_ns(command):
                 yield self._expired(target, command, "it was never reported as sent")
+
+    def _missed_at_ns(self, command: _Open) -> int:
+        """When one that was never reported as sent is given up."""
+        return command.expires_at_ns + int(UNSENT_GRACE_NS * self._stretch)
 
     def _give_up_all(self) -> Iterator[AnyEvent]:
         for target, command in self._all():
@@ -275,10 +294,11 @@ class Confirmations:
         )
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self._open)
+        return msgspec.msgpack.encode(_State(self._stretch, self._open))
 
     def restore(self, state: bytes) -> None:
-        self._open = msgspec.msgpack.decode(state, type=dict[str, list[_Open]])
+        decoded = msgspec.msgpack.decode(state, type=_State)
+        self._stretch, self._open = decoded.stretch, decoded.under_way
 
 
 def _wanted(command: AnyCommand) -> str | float:

@@ -5,7 +5,7 @@ In come detector readings, controllers' states and ticks; out go `StageRequested
 the stage with the longest queue gets the next green if it is longer than the present one by a
 margin that pays for the change-over; a stage that has waited too long goes first; without
 detectors every stage gets the same time. It knows nothing of clearance: that is not its to
-shorten.
+shorten. By a clock that runs faster than the wall's, reports are believed for so much longer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from causeway.events import (
     AnyEvent,
     ControlMode,
     ControlModeChanged,
+    EngineStarted,
     Interval,
     Now,
     Quality,
@@ -61,11 +62,18 @@ class _Watched(Struct):
     queues: dict[str, _Queue] = {}
 
 
+class _State(Struct):
+    """All that the core knows."""
+
+    stretch: float
+    junctions: dict[str, _Watched]
+
+
 class GreedySignals:
     """One `StageRequested` for a junction whenever another stage has more to gain."""
 
     name = "signals"
-    hears = frozenset({ReadingsObserved, SignalsObserved, ControlModeChanged, Tick})
+    hears = frozenset({EngineStarted, ReadingsObserved, SignalsObserved, ControlModeChanged, Tick})
 
     def __init__(self, site: Site) -> None:
         self._junctions = {j.id: j for j in site.junctions}
@@ -73,6 +81,7 @@ class GreedySignals:
             f"{j.id}/{g.id}/queue_veh": (j.id, g.id) for j in site.junctions for g in j.groups
         }
         self._watched = {j.id: _Watched() for j in site.junctions}
+        self._stretch = 1.0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         match event:
@@ -85,6 +94,8 @@ class GreedySignals:
             case Tick():
                 for junction in self._junctions.values():
                     yield from self._decide(junction, now.at_ns)
+            case EngineStarted():
+                self._stretch = event.stretch
             case _:
                 pass
 
@@ -126,11 +137,11 @@ class GreedySignals:
         green_s = (at_ns - seen.green_since_ns) / NS
         if (
             seen.manual
-            or at_ns - seen.seen_at_ns > STATE_STALE_S * NS
+            or at_ns - seen.seen_at_ns > STATE_STALE_S * NS * self._stretch
             or seen.mode is not SignalMode.CENTRE
             or seen.interval is not Interval.GREEN
             or green_s < junction.min_green_s
-            or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS
+            or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS * self._stretch
         ):
             return
         chosen, why = self._choose(junction, seen, green_s, at_ns)
@@ -164,7 +175,7 @@ class GreedySignals:
         """Whether each stage has at least one detector that spoke lately."""
         return all(
             any(
-                at_ns - seen.queues[g].observed_at_ns < DETECTOR_STALE_S * NS
+                at_ns - seen.queues[g].observed_at_ns < DETECTOR_STALE_S * NS * self._stretch
                 for g in stage.green
                 if g in seen.queues
             )
@@ -172,10 +183,11 @@ class GreedySignals:
         )
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self._watched)
+        return msgspec.msgpack.encode(_State(self._stretch, self._watched))
 
     def restore(self, state: bytes) -> None:
-        self._watched = msgspec.msgpack.decode(state, type=dict[str, _Watched])
+        decoded = msgspec.msgpack.decode(state, type=_State)
+        self._stretch, self._watched = decoded.stretch, decoded.junctions
 
 
 def _queue_of(stage: Stage, seen: _Watched) -> float:

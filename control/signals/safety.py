@@ -9,6 +9,8 @@ Laws of this file:
 2. It can only refuse: it never picks another stage.
 3. What is not known, or not known lately, is unsafe.
 4. Minimum green, yellow and all-red are counted from what was observed, never from what was sent.
+5. By a clock that runs faster than the wall's a command lives, and a state is believed, so much
+   longer: the way to the field takes real time.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from causeway.events import (
     CommandRefused,
     ControlMode,
     ControlModeChanged,
+    EngineStarted,
     Interval,
     Now,
     SignalMode,
@@ -51,6 +54,13 @@ class _Seen(Struct):
     manual: bool = False
 
 
+class _State(Struct):
+    """All that the core knows."""
+
+    stretch: float
+    junctions: dict[str, _Seen]
+
+
 def conflicting(junction: Junction, aspects: str) -> tuple[str, str] | None:
     """The first pair of groups that show green or yellow together against the conflict matrix."""
     shown = {
@@ -66,11 +76,12 @@ class SignalSafety:
     """Turns stage requests into commands, or refuses them."""
 
     name = "signal_safety"
-    hears = frozenset({StageRequested, SignalsObserved, ControlModeChanged})
+    hears = frozenset({EngineStarted, StageRequested, SignalsObserved, ControlModeChanged})
 
     def __init__(self, site: Site) -> None:
         self._junctions = {j.id: j for j in site.junctions}
         self._seen = {j.id: _Seen() for j in site.junctions}
+        self._stretch = 1.0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         match event:
@@ -82,8 +93,13 @@ class SignalSafety:
                 self._seen[event.asset].manual = event.mode is ControlMode.MANUAL
             case StageRequested():
                 yield self._answer(event, now)
+            case EngineStarted():
+                self._stretch = event.stretch
             case _:
                 pass
+
+    def _is_stale(self, seen: _Seen, at_ns: int) -> bool:
+        return at_ns - seen.seen_at_ns > STATE_STALE_NS * self._stretch
 
     def _see(self, state: SignalState, now: Now) -> None:
         seen = self._seen[state.junction]
@@ -92,7 +108,7 @@ class SignalSafety:
             before is None
             or before.interval is not Interval.GREEN
             or before.stage != state.stage
-            or now.at_ns - seen.seen_at_ns > STATE_STALE_NS
+            or self._is_stale(seen, now.at_ns)
         ):
             seen.green_since_ns = now.at_ns
         if before is not None and before.stage != state.stage:
@@ -111,14 +127,15 @@ class SignalSafety:
         junction = self._junctions[request.junction]
         seen = self._seen[request.junction]
         seen.sequence = following(seen.sequence)
+        expires_at_ns = now.at_ns + int(COMMAND_EXPIRES_NS * self._stretch)
         change_ns = int((junction.yellow_s + junction.all_red_s) * NS)
-        seen.pending_until_ns = now.at_ns + COMMAND_EXPIRES_NS + change_ns
+        seen.pending_until_ns = expires_at_ns + change_ns
         return StageCommanded(
             junction=request.junction,
             stage=request.stage,
             sequence=seen.sequence,
             issued_at_ns=now.at_ns,
-            expires_at_ns=now.at_ns + COMMAND_EXPIRES_NS,
+            expires_at_ns=expires_at_ns,
         )
 
     def _refusal(self, request: StageRequested, at_ns: int) -> tuple[str, str] | None:
@@ -143,8 +160,9 @@ class SignalSafety:
         self, request: StageRequested, junction: Junction, seen: _Seen, at_ns: int
     ) -> tuple[str, str] | None:
         state = seen.state
-        if state is None or at_ns - seen.seen_at_ns > STATE_STALE_NS:
-            return "state_unknown", "the controller has not reported in the last 5 s"
+        if state is None or self._is_stale(seen, at_ns):
+            stale_s = STATE_STALE_NS / NS * self._stretch
+            return "state_unknown", f"the controller has not reported in the last {stale_s:.0f} s"
         if state.fault:
             return "fault", f"the controller reports {state.fault}"
         if state.mode is not SignalMode.CENTRE:
@@ -166,7 +184,8 @@ class SignalSafety:
         return None
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self._seen)
+        return msgspec.msgpack.encode(_State(self._stretch, self._seen))
 
     def restore(self, state: bytes) -> None:
-        self._seen = msgspec.msgpack.decode(state, type=dict[str, _Seen])
+        decoded = msgspec.msgpack.decode(state, type=_State)
+        self._stretch, self._seen = decoded.stretch, decoded.junctions

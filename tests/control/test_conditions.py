@@ -133,6 +133,13 @@ def test_after_a_start_silence_is_news_only_when_there_was_time_to_speak(step):
     assert [alarm for alarm, *_ in raised(step(Tick(), after_s=2))] == ["SRC-j-01"]
 
 
+def test_by_a_fast_clock_there_is_more_time_to_speak(step):
+    step(EngineStarted(version="", site_hash="", speed=10.0))
+    assert raised(step(SourceLost(source="j-01", why="no message"))) == []
+    assert raised(step(Tick(), after_s=440)) == []
+    assert [alarm for alarm, *_ in raised(step(Tick(), after_s=15))] == ["SRC-j-01"]
+
+
 def test_a_lighting_circuit_is_named_in_both_languages(step):
     (alarm,) = raised(step(SourceLost(source="lc-1", why="")))
     assert alarm[2:] == (

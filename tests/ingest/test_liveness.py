@@ -154,6 +154,13 @@ def test_the_centres_own_absence_is_nobodys_silence(core: Liveness, site: Site) 
     assert at(restarted, hour + 13, Tick()) == [("lost", "j-01")]
 
 
+def test_by_a_fast_clock_a_device_is_given_longer(core: Liveness) -> None:
+    at(core, 0, EngineStarted(version="1", site_hash="x", speed=10.0))
+    at(core, 0, signal())
+    assert ("lost", "j-01") not in at(core, 99, Tick())
+    assert ("lost", "j-01") in at(core, 101, Tick())
+
+
 def test_what_the_centre_says_of_a_command_is_no_word_of_the_device(core: Liveness) -> None:
     unsent = CommandAnswered(
         target="vms-01",

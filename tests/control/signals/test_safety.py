@@ -7,6 +7,7 @@ from causeway.events import (
     CommandRefused,
     ControlMode,
     ControlModeChanged,
+    EngineStarted,
     Interval,
     SignalMode,
     SignalsObserved,
@@ -97,6 +98,18 @@ def test_before_the_first_report_nothing_is_commanded(step):
 
 def test_a_controller_that_fell_silent_is_not_commanded(ready):
     assert refusal(ready(to("ew"), after_s=STATE_STALE_NS / NS + 0.1)) == "state_unknown"
+
+
+def test_by_a_fast_clock_a_command_lives_and_a_report_counts_for_longer(ready):
+    ready(EngineStarted(version="1", site_hash="", speed=10.0))
+    (command,) = ready(to("ew"), after_s=49)
+    assert command.expires_at_ns - command.issued_at_ns == 20 * NS
+
+
+def test_by_a_slow_clock_no_limit_is_shorter(ready):
+    ready(EngineStarted(version="1", site_hash="", speed=0.1))
+    (command,) = ready(to("ew"), after_s=4)
+    assert command.expires_at_ns - command.issued_at_ns == 2 * NS
 
 
 def test_a_fault_holds_everything_back(ready, shows):
