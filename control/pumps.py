@@ -4,7 +4,7 @@ In come the PLC's readings (`sump_m`, `running_bool`) and mode changes; out go `
 events, which `scada/interlocks.py` refuses or turns into commands. Each pump starts at its own
 level and stops at its own lower one, so a rising sump brings in one pump after the other. Start
 limits, rest and dry running are the interlocks' to hold; a request that was refused is repeated
-after a pause.
+after a pause, which grows with each refusal that time alone does not mend.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from causeway.events import (
     AnyEvent,
+    CommandRefused,
     ControlMode,
     ControlModeChanged,
     Now,
@@ -28,6 +29,8 @@ from causeway.site import Pump, Site
 
 NS = 1_000_000_000
 ASK_AGAIN_S = 20.0
+PAUSE_DOUBLES_MAX = 4  # to 320 s
+PASSING = ("rest_time", "one_start", "mailbox_busy", "pending")  # interlocks that soon let go
 READING_STALE_S = 30.0
 
 
@@ -45,13 +48,14 @@ class _Watched(Struct):
     observed_at_ns: int = 0
     manual: bool = False
     asked_at_ns: int = 0
+    refused: int = 0  # how often in a row, by what does not pass by itself
 
 
 class PumpHysteresis:
     """Start above `start_m`, stop below `stop_m`, pump by pump."""
 
     name = "pumps"
-    hears = frozenset({ReadingsObserved, ControlModeChanged, Tick})
+    hears = frozenset({ReadingsObserved, ControlModeChanged, CommandRefused, Tick})
 
     def __init__(self, site: Site) -> None:
         self._pumps = site.pumps
@@ -65,7 +69,11 @@ class PumpHysteresis:
             case ReadingsObserved():
                 self._read(event)
             case ControlModeChanged() if event.asset in self._watched:
-                self._watched[event.asset].manual = event.mode is ControlMode.MANUAL
+                seen = self._watched[event.asset]
+                seen.manual, seen.refused = event.mode is ControlMode.MANUAL, 0
+            case CommandRefused() if event.target in self._watched and event.by == self.name:
+                if event.interlock not in PASSING:
+                    self._watched[event.target].refused += 1
             case Tick():
                 for pump in self._pumps:
                     yield from self._decide(pump, now.at_ns)
@@ -85,7 +93,10 @@ class PumpHysteresis:
             elif (pump := self._running_of.get(point)) is not None:
                 seen = self._watched[pump]
                 if at_ns > seen.observed_at_ns:
-                    seen.running, seen.observed_at_ns = value != 0, at_ns
+                    running = value != 0
+                    if running is not seen.running:
+                        seen.refused = 0
+                    seen.running, seen.observed_at_ns = running, at_ns
 
     def _decide(self, pump: Pump, at_ns: int) -> Iterator[AnyEvent]:
         sump = self._sumps.get(pump.station)
@@ -96,7 +107,6 @@ class PumpHysteresis:
             or seen.running is None
             or at_ns - seen.observed_at_ns > READING_STALE_S * NS
             or seen.manual
-            or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS
         ):
             return
         if not seen.running and sump.level_m >= pump.start_m:
@@ -104,6 +114,9 @@ class PumpHysteresis:
         elif seen.running and sump.level_m <= pump.stop_m:
             run, limit = False, f"<= stop {pump.stop_m:.2f} m"
         else:
+            seen.refused = 0
+            return
+        if at_ns - seen.asked_at_ns < _pause_s(seen) * NS:
             return
         seen.asked_at_ns = at_ns
         why = f"sump {sump.level_m:.2f} m {limit}"
@@ -116,3 +129,8 @@ class PumpHysteresis:
         self._sumps, self._watched = msgspec.msgpack.decode(
             state, type=tuple[dict[str, _Sump], dict[str, _Watched]]
         )
+
+
+def _pause_s(seen: _Watched) -> float:
+    """How long after a request the next one may follow."""
+    return ASK_AGAIN_S * 2.0 ** min(seen.refused, PAUSE_DOUBLES_MAX)

@@ -1,7 +1,14 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from causeway.events import ControlMode, ControlModeChanged, PumpRequested, Quality, Tick
+from causeway.events import (
+    CommandRefused,
+    ControlMode,
+    ControlModeChanged,
+    PumpRequested,
+    Quality,
+    Tick,
+)
 from control.pumps import ASK_AGAIN_S, READING_STALE_S, PumpHysteresis
 
 
@@ -40,6 +47,29 @@ def test_a_request_without_effect_is_repeated_after_a_pause(site, bench):
     assert step(Tick()) == []
     step.read(1, **high)
     assert len(step(Tick())) == 1
+
+
+def asked_in(seconds, step, interlock, level_m=0.1):
+    """How often p-1 is asked for, each time refused."""
+    asked = 0
+    for _ in range(seconds):
+        step.read(1, ps_1__sump_m=level_m, p_1__running_bool=0.0, p_2__running_bool=0.0)
+        for pump, _run in wanted(step(Tick())):
+            asked += 1
+            step(CommandRefused(target=pump, interlock=interlock, why="", by="pumps"))
+    return asked
+
+
+def test_what_is_refused_again_and_again_is_asked_for_ever_less(site, bench):
+    step = bench(PumpHysteresis(site))
+    assert asked_in(3_600, step, "power_limit") <= 16
+    assert asked_in(10, step, "power_limit", level_m=-0.5) == 0  # it is not wanted any more
+    assert asked_in(60, step, "power_limit") >= 2
+
+
+def test_what_only_time_refuses_is_asked_for_as_often_as_ever(site, bench):
+    step = bench(PumpHysteresis(site))
+    assert asked_in(120, step, "rest_time") == 120 / ASK_AGAIN_S
 
 
 def test_nothing_is_asked_on_old_bad_or_missing_readings(site, bench):
