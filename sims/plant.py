@@ -20,6 +20,7 @@ AMBIENT_C = 32.0
 LOAD_HEAT_C = 55.0  # rise at nominal current
 NO_COOLING_C = 90.0
 HEAT_TIME_S = 600.0
+SUPPLY_RATIO = 0.9  # of what a station may draw is drawn when all its pumps run
 VOLTS = 400.0
 POWER_FACTOR = 0.86
 PUMPING_RATIO = 0.5  # of full speed, from which a pump lifts water
@@ -41,7 +42,7 @@ class PumpMotor:
 
     def __init__(self, pump: Pump, station: PumpStation, pumps_in_station: int) -> None:
         self.pump = pump
-        self.nominal_a = nominal_current_a(station.power_kw_max / pumps_in_station)
+        self.nominal_a = nominal_current_a(station.power_kw_max * SUPPLY_RATIO / pumps_in_station)
         self._sump_min_m = station.sump_min_m
         self.speed_ratio = 0.0
         self.current_a = 0.0
