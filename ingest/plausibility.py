@@ -53,6 +53,7 @@ SKEW_PERIOD_NS = 60 * NS
 SKEW_READINGS_MIN = 3
 REMEMBERED_MAX = 1_024  # readings of a point; at one a second more than the window holds
 TRIM_EVERY = 256
+RATE_OVER_S_MIN = 1.0  # a rate over less is the instrument's noise
 RATE_MARGIN = 1e-9  # of float arithmetic
 N = TypeVar("N", int, float)
 
@@ -158,7 +159,7 @@ class _Track:
         if limit is None:
             return False
         if self.credible_at_ns >= 0:
-            elapsed_s = (at_ns - self.credible_at_ns) / NS
+            elapsed_s = max((at_ns - self.credible_at_ns) / NS, RATE_OVER_S_MIN)
             if abs(value - self.credible) > limit * elapsed_s + RATE_MARGIN:
                 return True
         self.credible_at_ns = at_ns

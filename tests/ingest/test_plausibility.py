@@ -184,6 +184,12 @@ def test_a_jump_is_uncertain_and_the_value_that_comes_back_is_not(core: Plausibi
     ]
 
 
+def test_the_noise_between_two_quick_readings_is_no_jump(core: Plausibility) -> None:
+    judge_one(core, (STAGE, START, 1.500), START)
+    assert judge_one(core, (STAGE, START + NS // 10, 1.508), START + NS) is Quality.GOOD
+    assert judge_one(core, (STAGE, START + NS // 5, 1.530), START + NS) is Quality.UNCERTAIN
+
+
 def test_a_jump_is_counted_with_both_values(core: Plausibility) -> None:
     judge(core, [(STAGE, START, 1.5)], START)
     observed, rejected = judge(core, [(STAGE, START + NS, 3.0)], START + NS)
