@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +50,13 @@ FIELD_RESTARTS_MAX = 5
 
 Address = tuple[str, int]
 T = TypeVar("T")
+
+
+class OptionInvalid(Exception):
+    """An option that names what the site does not have."""
+
+    def __init__(self, kind: str, seen: str, known: Iterable[str]) -> None:
+        super().__init__(f"no {kind} {seen!r}; expected one of {', '.join(known)}")
 
 
 class DemoOptions(Struct, frozen=True, kw_only=True):
@@ -92,6 +99,7 @@ class FieldOptions(Struct, frozen=True, kw_only=True):
     mqtt_url: str
     plcs: dict[str, Address]
     cameras: bool
+    elsewhere: tuple[str, ...] = ()  # cameras that another source stands in for
 
 
 async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
@@ -100,13 +108,14 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
     scenario = load_scenario(options.scenario_file, site)
     try_address(options.host, options.port)  # before anything is started
     videos = {c.camera: c.source for c in scenario.cameras} | options.cameras
+    filmed = with_videos(site, videos)
     async with _processes(options.data) as children, AsyncExitStack() as held:
         say(f"{site.name_en}: {scenario.name_en}; data in {options.data}")
         servers, nats = await _embedded(children, options.data)
         journal = await held.enter_async_context(_journal(servers.nats_url))
         clock = _demo_clock(scenario, options.speed, journal.last_at_ns)
         plcs = _plc_addresses(site, known=not options.headless)
-        seen = with_videos(with_plcs(site, plcs), videos)
+        seen = with_plcs(filmed, plcs)
         field = FieldOptions(
             site_folder=options.site_folder,
             scenario_file=options.scenario_file,
@@ -115,6 +124,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
             mqtt_url=nats.mqtt_url_field,
             plcs=plcs,
             cameras=True,
+            elsewhere=tuple(options.cameras),
         )
         running: list[Child] = []
         pages: list[asyncio.Task[None]] = []
@@ -170,6 +180,8 @@ async def field(options: FieldOptions, say: Callable[[str], None]) -> None:
     """The simulated city alone, until told."""
     site = load_site(options.site_folder)
     load_scenario(options.scenario_file, site)
+    _see_that_there_are("PLC", options.plcs, [plc.id for plc in site.plcs])
+    _see_that_there_are("camera", options.elsewhere, [camera.id for camera in site.cameras])
     async with _processes(options.data) as children:
         await start_field(children, options)
         say(f"{site.name_en}: the simulated field is up")
@@ -266,7 +278,8 @@ async def start_field(children: Children, options: FieldOptions) -> list[Child]:
         str(options.data),
     ]
     plcs = [f"--plc={plc}={host}:{port}" for plc, (host, port) in options.plcs.items()]
-    pictures = [] if options.cameras else ["--no-cameras"]
+    pictures = [f"--elsewhere={camera}" for camera in options.elsewhere]
+    pictures += [] if options.cameras else ["--no-cameras"]
     environment = {**os.environ, MQTT_URL: options.mqtt_url}
     return [
         await children.start(
@@ -280,7 +293,8 @@ async def start_field(children: Children, options: FieldOptions) -> list[Child]:
 
 
 def with_plcs(site: Site, addresses: Mapping[str, Address]) -> Site:
-    """The site with other addresses for some of its PLCs."""
+    """The site with other addresses for some of its PLCs; raises OptionInvalid."""
+    _see_that_there_are("PLC", addresses, [plc.id for plc in site.plcs])
     plcs = tuple(
         msgspec.structs.replace(p, host=addresses[p.id][0], port=addresses[p.id][1])
         if p.id in addresses
@@ -291,11 +305,18 @@ def with_plcs(site: Site, addresses: Mapping[str, Address]) -> Site:
 
 
 def with_videos(site: Site, sources: Mapping[str, str]) -> Site:
-    """The site with other sources for some of its cameras."""
+    """The site with other sources for some of its cameras; raises OptionInvalid."""
+    _see_that_there_are("camera", sources, [camera.id for camera in site.cameras])
     cameras = tuple(
         msgspec.structs.replace(c, source=sources.get(c.id, c.source)) for c in site.cameras
     )
     return msgspec.structs.replace(site, cameras=cameras)
+
+
+def _see_that_there_are(kind: str, seen: Iterable[str], known: list[str]) -> None:
+    for name in seen:
+        if name not in known:
+            raise OptionInvalid(kind, name, known)
 
 
 @asynccontextmanager

@@ -71,6 +71,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _mendable() -> tuple[type[Exception], ...]:
     """What the user can mend: said in a line, without a traceback."""
+    from causeway.app import OptionInvalid
     from causeway.children import ChildUnstartable
     from causeway.journal import JournalError
     from causeway.servers import ServerUnusable
@@ -80,6 +81,7 @@ def _mendable() -> tuple[type[Exception], ...]:
 
     return (
         Unusable,
+        OptionInvalid,
         SiteInvalid,
         ScenarioInvalid,
         ServerUnusable,
@@ -162,6 +164,7 @@ def _field(options: argparse.Namespace) -> int:
         mqtt_url=mqtt_url,
         plcs=_addresses(options.plc),
         cameras=not options.no_cameras,
+        elsewhere=tuple(options.elsewhere),
     )
     asyncio.run(app.field(asked, _say))
     return 0
@@ -204,7 +207,8 @@ def _field_water(options: argparse.Namespace) -> int:
 def _field_traffic(options: argparse.Namespace) -> int:
     from sims.field import traffic_main
 
-    return traffic_main(*_field_process(options), not options.no_cameras)
+    cameras = not options.no_cameras
+    return traffic_main(*_field_process(options), cameras, options.elsewhere)
 
 
 def _field_process(options: argparse.Namespace) -> tuple[Path, Path, str, str, Path]:
@@ -358,7 +362,7 @@ def _add_field(commands: Commands) -> None:
     field.add_argument("--speed", type=_positive, default=1.0)
     field.add_argument("--data", type=Path, default=Path("var") / "field")
     field.add_argument("--plc", action="append", default=[], metavar="PLC=HOST:PORT")
-    field.add_argument("--no-cameras", action="store_true")
+    _add_picture_arguments(field)
     field.add_argument("--clock", help=argparse.SUPPRESS)
 
 
@@ -372,6 +376,12 @@ def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help=what)
 
 
+def _add_picture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-cameras", action="store_true", help="draw no pictures")
+    what = "draw none of this camera, for which the centre has another source"
+    parser.add_argument("--elsewhere", action="append", default=[], metavar="CAMERA", help=what)
+
+
 def _add_children(commands: Commands) -> None:
     """What Causeway starts by itself; not shown in the help."""
     water = commands.add_parser("field-water")
@@ -379,7 +389,7 @@ def _add_children(commands: Commands) -> None:
     water.add_argument("--plc", action="append", default=[])
     traffic = commands.add_parser("field-traffic")
     traffic.set_defaults(run=_field_traffic)
-    traffic.add_argument("--no-cameras", action="store_true")
+    _add_picture_arguments(traffic)
     for process in (water, traffic):
         process.add_argument("--site", type=Path, required=True)
         process.add_argument("--scenario", type=Path, required=True)

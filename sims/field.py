@@ -12,7 +12,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,9 +65,11 @@ def traffic_main(
     clock_spec: str,
     workdir: Path,
     cameras: bool = True,
+    elsewhere: Sequence[str] = (),
 ) -> int:
-    """The traffic process, until SIGTERM."""
+    """The traffic process, until SIGTERM; other sources stand in for the cameras `elsewhere`."""
     site, scenario, clock = _begin(site_folder, scenario_file, clock_spec, workdir)
+    site = _without(site, elsewhere)
     return asyncio.run(_traffic(site, scenario, mqtt_url, clock, workdir, cameras))
 
 
@@ -79,6 +81,12 @@ def _begin(
     workdir.mkdir(parents=True, exist_ok=True)
     site = load_site(site_folder)
     return site, load_scenario(scenario_file, site), clock_of(clock_spec)
+
+
+def _without(site: Site, cameras: Sequence[str]) -> Site:
+    """The site without some of its cameras."""
+    left = tuple(camera for camera in site.cameras if camera.id not in cameras)
+    return msgspec.structs.replace(site, cameras=left)
 
 
 def _from_now(scenario: Scenario, now_ns: int) -> Scenario:

@@ -16,13 +16,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 
 from causeway.children import CAUSEWAY
+from causeway.clock import NS
 
 pytestmark = pytest.mark.system
 
 CITY = Path(__file__).parents[2] / "sims" / "cities" / "saigon"
+FILMS = Path(__file__).parents[3] / "shared" / "data" / "video"
+FILMED, FILM = "cam-hbt-6", "oc4n_traffic.mp4"
 ALONE = ("--site", str(CITY), "--port", "0", "--json")  # a centre without a field
 AS_ROOT = os.geteuid() == 0
 ORDINARY_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
@@ -203,6 +208,118 @@ def end(program: Program) -> None:
             os.killpg(program.process.pid, signal.SIGKILL)
         program.process.communicate()
     until(lambda: program.processes() == [])
+
+
+# --- half a minute of it -------------------------------------------------------------------------
+
+
+class HalfMinute(NamedTuple):
+    """A demo with a film in the place of a camera, after its end."""
+
+    program: Program
+    pictures: list[bytes]  # of the camera that is a film
+    ports: set[int]
+
+
+@pytest.fixture(scope="module")
+def half_minute(trials: Path) -> Iterator[HalfMinute]:
+    film = FILMS / FILM
+    video = ("--video", f"{FILMED}={film}") if film.exists() else ()
+    program = Program(trials / "half", "demo", "--headless", "--json", "--for", "30", *video)
+    try:
+        until(lambda: program.health()["store_step"] > 20)
+        pictures = list(filter(None, (picture(program, FILMED) for _ in range(5))))
+        ports = program.ports()
+        assert program.ended() == 0, program.said
+        yield HalfMinute(program, pictures, ports)
+    finally:
+        end(program)
+
+
+def picture(program: Program, camera: str) -> bytes:
+    """A camera's newest, as soon as there is one."""
+    time.sleep(0.3)
+    seen = b""
+
+    def there_is() -> bool:
+        nonlocal seen
+        with suppress(urllib.error.HTTPError):
+            with urllib.request.urlopen(f"{program.wall}/api/camera/{camera}.jpg") as answer:
+                assert int(answer.headers["X-Observed-At-Ns"]) > 1_700_000_000 * NS
+                seen = answer.read()
+            return True
+        return False
+
+    until(there_is)
+    return seen
+
+
+def test_a_demo_says_at_its_end_what_it_came_to(half_minute: HalfMinute) -> None:
+    assert half_minute.program.printed.count("\n") == 1
+    summary = half_minute.program.summary()
+    assert summary["readings_stored"] > 1_000
+    assert summary["frames_seen"] > 100
+    assert summary["lost"] == 0
+    assert summary["commands_requested"] >= summary["commands_confirmed"] > 0
+    assert summary["alarms"] >= 1  # the tide's
+    assert summary["incidents"] == 0
+    assert set(summary["rejections"]) <= {"late", "clock_skew"}  # of a busy machine
+    for latency, ms_max in (("device_to_store_ms", 5_000), ("event_to_wall_ms", 2_000)):
+        assert 0 < summary[latency]["p50"] <= summary[latency]["p95"] < ms_max
+    memory_mb = summary["peak_memory_mb"]
+    assert {"centre", "nats", "postgres", "vision", "field-water", "field-traffic"} <= set(
+        memory_mb
+    )
+    assert all(10 < mb < 2_000 for mb in memory_mb.values())
+
+
+def test_nothing_of_it_is_left_but_its_data(half_minute: HalfMinute) -> None:
+    assert len(half_minute.ports) >= 4 + 4  # the wall, NATS with MQTT, PostgreSQL; the PLCs
+    assert nothing_is_left(half_minute.program, half_minute.ports)
+
+
+def test_its_journal_replays_identical(half_minute: HalfMinute) -> None:
+    replayed = subprocess.run(
+        [CAUSEWAY, "replay", "--check", "--json", str(half_minute.program.data)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert replayed.returncode == 0, replayed.stderr
+    found = json.loads(replayed.stdout)
+    assert found["identical"] is True
+    assert found["compared"] == found["last_step"] == half_minute.program.summary()["steps"]
+
+
+def test_a_film_in_the_place_of_a_camera_is_shown_on_the_wall(half_minute: HalfMinute) -> None:
+    if not (FILMS / FILM).exists():
+        assert os.environ.get("CI") != "true", f"CI has to have {FILMS / FILM}"
+        pytest.skip(f"no {FILM} in {FILMS}")
+    film = list(frames(FILMS / FILM))
+    shown = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in half_minute.pictures]
+    places = [min(range(len(film)), key=lambda i: apart(film[i], seen)) for seen in shown]
+    assert all(apart(film[i], seen) < 6.0 for i, seen in zip(places, shown, strict=True))
+    assert len(set(places)) > 1  # it moves
+
+
+def frames(film: Path) -> Iterator[Any]:
+    reader = cv2.VideoCapture(str(film))
+    while (read := reader.read())[0]:
+        yield read[1]
+
+
+def apart(a: Any, b: Any) -> float:
+    """How far two pictures are apart, in levels of 255 a pixel."""
+    small = [cv2.resize(p, (80, 45), interpolation=cv2.INTER_AREA).astype(float) for p in (a, b)]
+    return float(np.abs(small[0] - small[1]).mean())
+
+
+def test_what_the_city_does_not_have_is_refused_by_its_name(folder: Path) -> None:
+    program = Program(folder / "data", "demo", "--headless", "--video", "cam-mars=film.mp4")
+    assert program.ended() == 2
+    assert "no camera 'cam-mars'; expected one of cam-nhc-4" in program.said
+    assert not (folder / "data").exists()
 
 
 # --- its ends ------------------------------------------------------------------------------------
