@@ -475,12 +475,17 @@ class CommandConfirmed(Event, frozen=True, kw_only=True):
 
 
 class CommandUnconfirmed(Event, frozen=True, kw_only=True):
-    """A command was sent, and the field was not observed to obey in the time it should take."""
+    """A command was sent, and the field was not observed to obey in the time it should take.
+
+    `superseded_by` is the sequence of a newer command for the target, which ended this one early
+    (0: none did).
+    """
 
     command: Address
     target: str
     sequence: int
     why: str
+    superseded_by: int = 0
 
 
 # --- answers: water -------------------------------------------------------------------------------

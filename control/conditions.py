@@ -145,7 +145,7 @@ class Conditions:
                 yield from self._source_lost(event, self._grace_s(at_ns))
             case SourceReached():
                 yield self._normal("source", event.source)
-            case CommandUnconfirmed():
+            case CommandUnconfirmed() if event.superseded_by == 0:
                 yield from self._holds("command", event.target, COMMAND_PRIORITY)
             case CommandConfirmed():
                 yield self._normal("command", event.target)

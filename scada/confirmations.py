@@ -164,11 +164,10 @@ class Confirmations:
         if target not in self._takes_s:
             return
         under_way = self._open.setdefault(target, [])
-        why = f"superseded by sequence {command.sequence}"
         for older in [o for o in under_way if o.due_ns]:
-            yield self._unconfirmed(target, older, why)
+            yield self._superseded(target, older, command.sequence)
         for older in under_way[: max(0, len(under_way) - OPEN_MAX + 1)]:
-            yield self._unconfirmed(target, older, why)
+            yield self._superseded(target, older, command.sequence)
         self._open.setdefault(target, []).append(
             _Open(
                 address=now.address,
@@ -187,8 +186,7 @@ class Confirmations:
         sent.due_ns = at_ns + int(self._obeys_s(event.target) * NS)
         newest = self._open[event.target][-1]
         if newest is not sent:
-            why = f"superseded by sequence {newest.sequence}"
-            yield self._unconfirmed(event.target, sent, why)
+            yield self._superseded(event.target, sent, newest.sequence)
 
     def _hear_answer(self, event: CommandAnswered) -> Iterator[AnyEvent]:
         """A refusal ends it. A second delivery of an accepted one is `repeated`: no refusal."""
@@ -281,11 +279,20 @@ class Confirmations:
         else:
             self._open.pop(target, None)
 
-    def _unconfirmed(self, target: str, command: _Open, why: str) -> CommandUnconfirmed:
+    def _unconfirmed(
+        self, target: str, command: _Open, why: str, superseded_by: int = 0
+    ) -> CommandUnconfirmed:
         self._close(target, command.sequence)
         return CommandUnconfirmed(
-            command=command.address, target=target, sequence=command.sequence, why=why
+            command=command.address,
+            target=target,
+            sequence=command.sequence,
+            why=why,
+            superseded_by=superseded_by,
         )
+
+    def _superseded(self, target: str, command: _Open, by: int) -> CommandUnconfirmed:
+        return self._unconfirmed(target, command, f"superseded by sequence {by}", by)
 
     def _expired(self, target: str, command: _Open, why: str) -> CommandExpired:
         self._close(target, command.sequence)

@@ -148,6 +148,13 @@ def test_a_lighting_circuit_is_named_in_both_languages(step):
     )
 
 
+def test_a_command_that_a_newer_one_took_the_place_of_is_no_failure(step):
+    superseded = CommandUnconfirmed(
+        command=Address(1, 1), target="vms-1", sequence=4, why="", superseded_by=5
+    )
+    assert step(superseded) == []
+
+
 def unconfirmed(target):
     return CommandUnconfirmed(command=Address(1, 1), target=target, sequence=4, why="not seen")
 

@@ -298,6 +298,7 @@ def test_a_command_overtaken_before_it_left_ends_when_it_leaves(watch: Watch) ->
     (answer,) = watch.hear(sent(first, older))
     assert isinstance(answer, CommandUnconfirmed)
     assert (answer.command, answer.why) == (older, "superseded by sequence 2")
+    assert answer.superseded_by == 2
     assert watch.hear(sent(second, newer)) == ()
     assert len(watch.hear(sign_shows("B"))) == 1
 
