@@ -37,6 +37,7 @@ TURN_S = 0.25  # of the lamps
 WATER_FILE = "street-water"
 WAITING_MAX = 64  # messages on their way out, from which no picture is taken
 PICTURES_MAX = 32  # a turn
+PICTURES_BEHIND_MAX = 3  # and while the traffic cannot keep up
 END_S_MAX = 15  # for a parent that is gone; one that lives has less patience
 SWITCH_S = 0.0005  # or each message sent waits 5 ms for the thread that builds views
 
@@ -181,7 +182,7 @@ async def _traffic(
                 roadside.lamps(),
             )
             behind = (now_ns - traffic.at_ns) / NS > BEHIND_S_MAX * clock.speed
-            pictures_max = 1 if behind else PICTURES_MAX
+            pictures_max = PICTURES_BEHIND_MAX if behind else PICTURES_MAX
             for frame in shutters.tick(now_ns, moment, roadside.camera_faults, pictures_max):
                 uplink.put(frame)
                 await asyncio.sleep(0)  # a command must not wait for all the pictures

@@ -62,6 +62,7 @@ class Shutters:
         self._unprepared.extend(_moved(c) for c in self._cameras if c.id in moved)
         self._prepared: set[str] = set()
         self._last: dict[str, bytes] = {}
+        self._taken_ns: dict[str, int] = {}
         self.missed = 0
 
     def prepare_next(self) -> bool:
@@ -79,14 +80,15 @@ class Shutters:
     def tick(
         self, now_ns: int, moment: Moment, faults: Mapping[str, str], pictures_max: int
     ) -> Iterator[Message]:
-        """The pictures that are due, at most so many; what is more is missed and counted."""
-        for camera in self._cameras:
-            if not self._due[camera.id].now(now_ns) or camera.id not in self._prepared:
-                continue
-            if pictures_max <= 0:
-                self.missed += 1
-                continue
-            pictures_max -= 1
+        """The pictures that are due, at most so many; what is more is missed and counted.
+
+        The camera that has waited longest goes first.
+        """
+        due = [c for c in self._cameras if self._due[c.id].now(now_ns) and c.id in self._prepared]
+        due.sort(key=lambda camera: self._taken_ns.get(camera.id, 0))
+        self.missed += max(0, len(due) - pictures_max)
+        for camera in due[:pictures_max]:
+            self._taken_ns[camera.id] = now_ns
             jpeg = self._take(camera, now_ns, moment, faults.get(camera.id, ""))
             if jpeg and len(jpeg) <= FRAME_BYTES_MAX:
                 yield Message(f"{ROOT}/camera/{camera.id}/frame/{now_ns}", jpeg, qos=0)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from causeway.site import load_site
+from causeway.site import Site, load_site
 from sims.cabinets import Message
 from sims.cameras import CameraRenderer
 from sims.city import build_network
@@ -28,11 +30,20 @@ def scenario(*sources: CameraSource) -> Scenario:
     return Scenario("test", "", "", START, 3, level, faults=(moved,), cameras=sources)
 
 
-class Watch:
-    """The grid's one camera and its time."""
+def with_cameras(site: Site, count: int) -> Site:
+    """The grid's one camera, so many times over."""
+    replace = msgspec.structs.replace
+    cameras = tuple(replace(site.cameras[0], id=f"cam-{i:02}") for i in range(count))
+    return replace(site, cameras=cameras)
 
-    def __init__(self, folder: Path, workdir: Path, played: Scenario, speed: float = 1.0) -> None:
-        site = load_site(folder)
+
+class Watch:
+    """The grid's camera and its time."""
+
+    def __init__(
+        self, folder: Path, workdir: Path, played: Scenario, speed: float = 1.0, cameras: int = 1
+    ) -> None:
+        site = with_cameras(load_site(folder), cameras)
         if site.hash not in RENDERERS:
             RENDERERS[site.hash] = CameraRenderer(site, build_network(site, workdir))
         renderer = RENDERERS[site.hash]
@@ -96,6 +107,19 @@ def test_an_ailing_camera_shows_what_ails_it(watch: Watch) -> None:
 def test_pictures_give_way_when_there_is_no_time_and_are_counted(watch: Watch) -> None:
     assert watch.run(2, pictures_max=0) == []
     assert watch.shutters.missed == 4
+
+
+def test_when_there_is_time_for_few_the_cameras_take_turns(
+    grid_folder: Path, tmp_path: Path
+) -> None:
+    watch = Watch(grid_folder, tmp_path / "work", scenario(), cameras=2)
+    sent: list[Message] = []
+    for second in range(1, 9):  # at each of them both cameras are due
+        now_ns = watch.now_ns + second * NS
+        sent += watch.shutters.tick(now_ns, MOMENT, {}, pictures_max=1)
+    count = Counter(message.topic.split("/")[3] for message in sent)
+    assert count == {"cam-00": 4, "cam-01": 4}
+    assert watch.shutters.missed == 8
 
 
 def test_a_camera_that_a_video_stands_in_for_takes_no_pictures(
