@@ -7,6 +7,7 @@ order that leaves nothing behind. `centre.py` is the centre itself, `cli.py` rea
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -47,6 +48,8 @@ from sims.scenario import Scenario, load_scenario
 
 MQTT_URL = "CAUSEWAY_MQTT_URL"  # a password stands in it: it goes by the environment
 FIELD_RESTARTS_MAX = 5
+# Below those that a system gives to outgoing connections: seconds go by before a PLC listens.
+PLC_PORTS = range(20_000, 30_000)
 
 Address = tuple[str, int]
 T = TypeVar("T")
@@ -375,19 +378,23 @@ def _plc_addresses(site: Site, known: bool) -> dict[str, Address]:
 
     Without `known` always another one: two demos that start at once would take the same.
     """
-    return {plc.id: (plc.host, _free_port(plc.host, plc.port if known else 0)) for plc in site.plcs}
+    first = PLC_PORTS[os.getpid() * 16 % len(PLC_PORTS)]
+    others = itertools.chain(range(first, PLC_PORTS.stop), range(PLC_PORTS.start, first))
+    addresses = {}
+    for plc in site.plcs:
+        ports = itertools.chain([plc.port] if known else [], others)
+        addresses[plc.id] = plc.host, next(p for p in ports if _is_free(plc.host, p))
+    return addresses
 
 
-def _free_port(host: str, port: int) -> int:
-    for wanted in (port, 0):
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((host, wanted))
-            except OSError:
-                continue
-            return int(listener.getsockname()[1])
-    return port
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 async def _until_told(

@@ -8,6 +8,7 @@ mosquitto_pub and mbpoll; what came of it is read from the wall's feed and from 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import pwd
@@ -48,6 +49,8 @@ CITIES, SCENARIOS = (Path(__file__).parents[2] / "sims" / what for what in ("cit
 CITY, SCENARIO = CITIES / "saigon", SCENARIOS / "king_tide_cloudburst.toml"
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 WAIT_S = 60.0
+# Below those of outgoing connections, which might take one before its server listens.
+PORTS = itertools.count(10_000 + os.getpid() % 500 * 20)
 MISFIT = "plc-g-ben-nghe"  # in whose place another PLC stands
 GAUGE, CAMERA = "sg-kc-1", "cam-nhc-4"
 YEAR_2099_NS = 4_070_908_800 * NS
@@ -93,13 +96,18 @@ async def until_done(attempt: Callable[[], Awaitable[bool]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
+    """Each given once."""
+    return list(itertools.islice(filter(is_free, PORTS), count))
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 # --- who looks on and who speaks -----------------------------------------------------------------
