@@ -254,7 +254,14 @@ class Centre:
 
     def _inputs(self, engine: Engine, wall: Wall) -> Inputs:
         return Inputs(
-            self._site, self._site_folder, self._servers, self._clock, self._children, engine, wall
+            self._site,
+            self._site_folder,
+            self._servers,
+            self._clock,
+            self._children,
+            engine,
+            wall,
+            self._journal_is_up,
         )
 
     def _wall(
@@ -419,6 +426,7 @@ class Inputs:
         children: Children,
         engine: Engine,
         wall: Wall,
+        decides: Callable[[], bool],
     ) -> None:
         self.frames = 0
         self._engine = engine
@@ -426,7 +434,9 @@ class Inputs:
         self._wall = wall
         put = engine.put
         self.telemetry = Telemetry(servers.mqtt_url, site, clock, put, self._frame)
-        self._mqtt = MqttCommands(servers.mqtt_url, site, clock, writer=engine.writer)
+        self._mqtt = MqttCommands(
+            servers.mqtt_url, site, clock, writer=engine.writer, decides=decides
+        )
         self._plcs = [PlcLink(plc, site, clock, put) for plc in site.plcs]
         self._vision = Vision(site, clock, put, children, site_folder)
         self._videos = [

@@ -14,6 +14,8 @@ Laws of this file:
    `max_queued_messages` to 0: beyond it drops what it has acknowledged to a device.
 3. Pictures have a connection of their own, at QoS 0: they never stand before a reading.
 4. A command is published now or not at all: never retained, never kept for a broker that is away.
+5. The heartbeat is sent only while steps are journalled: a centre that can no longer decide must
+   look silent to the field.
 """
 
 from __future__ import annotations
@@ -343,7 +345,10 @@ class Telemetry:
 
 
 class MqttCommands:
-    """The publisher: `write` for a CommandEdge, and the heartbeat that keeps devices under us."""
+    """The publisher: `write` for a CommandEdge, and the heartbeat that keeps devices under us.
+
+    `decides` says whether the centre can still decide anything.
+    """
 
     def __init__(
         self,
@@ -352,6 +357,7 @@ class MqttCommands:
         clock: Clock,
         writer: str = "",
         client_id: str = "causeway-centre-commands",
+        decides: Callable[[], bool] = lambda: True,
     ) -> None:
         self.ready = asyncio.Event()
         self.published = 0
@@ -359,6 +365,7 @@ class MqttCommands:
         self._clock = clock
         self._writer = writer
         self._client_id = client_id
+        self._decides = decides
         self._targets = frozenset(
             x.id for things in (site.junctions, site.signs, site.circuits) for x in things
         )
@@ -409,9 +416,10 @@ class MqttCommands:
                 self._client = client
                 self.ready.set()
                 while True:
-                    body = {"at_ns": self._clock.now_ns(), "writer": self._writer}
-                    await client.publish(HEARTBEAT, msgspec.json.encode(body), qos=0)
-                    heed_cancellation()
+                    if self._decides():
+                        body = {"at_ns": self._clock.now_ns(), "writer": self._writer}
+                        await client.publish(HEARTBEAT, msgspec.json.encode(body), qos=0)
+                        heed_cancellation()
                     await self._clock.sleep(HEARTBEAT_S)
         finally:
             self._client = None

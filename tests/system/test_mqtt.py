@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from causeway.children import Child, Children
-from causeway.clock import NS, WallClock
+from causeway.clock import NS, ScaledClock, WallClock
 from causeway.commands import NotSent
 from causeway.engine import Engine
 from causeway.events import (
@@ -648,6 +648,24 @@ async def test_commands_and_the_heartbeat_reach_the_field(broker: Running, site:
         "lighting/lc-01/command": ("0", {**common, "level_ratio": 0.5}),
     }
     assert commands.published == 3
+
+
+async def test_a_centre_that_cannot_decide_sends_no_heartbeat(broker: Running, site: Site) -> None:
+    decides = False
+    clock = ScaledClock(0, time.time_ns(), 50.0)
+    commands = MqttCommands(broker.centre, site, clock, decides=lambda: decides)
+    task = asyncio.create_task(commands.run())
+    async with client(broker.field, "field-1") as device:
+        await device.subscribe(ROOT + "centre/heartbeat", qos=0)
+        await asyncio.wait_for(commands.ready.wait(), 20)
+        silent_until_ns = clock.now_ns() + 10 * NS
+        await clock.sleep(10.0)
+        decides = True
+        beat = await anext(aiter(device.messages))
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert json.loads(beat.payload)["at_ns"] >= silent_until_ns
 
 
 @pytest.mark.parametrize("url", ["http://host", "mqtt://", "mqtt://host:port", "host:1883", ""])
