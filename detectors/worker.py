@@ -28,7 +28,6 @@ from detectors.watch import CameraWatch
 BEAT_S = 1.0  # of the wall
 REJECTED_EVERY_BEATS = 5  # the first at once, the rest summed up
 OVERTAKEN_S = 10.0  # a frame that is older still says that the camera's clock was set back
-SILENT_WALL_S = 3.0  # at the least, however fast a simulation runs
 
 
 class Worker:
@@ -42,7 +41,7 @@ class Worker:
         self._rejected: Counter[tuple[str, Reason]] = Counter()
         self._beats = 0
         stale_s = STREAMS[EncodedFrame].stale_s or 0.0
-        self._silent_s = max(stale_s, SILENT_WALL_S * clock.speed)
+        self._silent_s = stale_s * max(1.0, clock.speed)  # a camera needs real time
 
     async def run(self, reader: asyncio.StreamReader) -> None:
         """Until the parent closes the pipe."""

@@ -80,6 +80,15 @@ def test_a_camera_that_never_spoke_is_lost_too(worker, clock):
     assert [e.health for e in worker.beat()] == [CameraHealth.LOST]
 
 
+def test_by_a_fast_clock_a_camera_is_given_longer(site_of_one, clock):
+    clock.speed = 5.0
+    worker = Worker(site_of_one, clock)
+    clock.advance(50)
+    assert worker.beat() == []
+    clock.advance(1)
+    assert [e.health for e in worker.beat()] == [CameraHealth.LOST]
+
+
 async def test_it_answers_on_its_output_and_ends_with_its_input(worker, sent, capfdbinary):
     reader = asyncio.StreamReader()
     reader.feed_data(pack(sent()) + pack(sent("cam-9")))
