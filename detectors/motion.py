@@ -42,6 +42,8 @@ DIFFERENT_MIN, DIFFERENT_MAX = 18.0, 60.0  # grey levels
 NOISE_MAX = DIFFERENT_MAX / DIFFERENT_SIGMAS  # one that is larger is something, not noise
 MOVED_LEVELS = 18.0
 LIGHT_CHANGE_RATIO = 0.6  # of the whole picture at once
+LAMPS_CHANGE_RATIO = 0.3  # or of the bare road, where nearly all of that became brighter, or darker
+LAMPS_ONE_WAY_RATIO, LAMPS_LEVELS = 0.7, 12.0  # so much of it, by so many grey levels
 HIDDEN_RATE = 2.0  # seconds of stillness lost in a second behind something that moves
 GONE_RATE = 10.0  # and in a second of bare road
 RIM_PX = 1  # is held with them, or the background would eat its way inwards
@@ -106,7 +108,7 @@ class Motion:
             self._start(small)
             return None
         moved = _difference(_lit_like(small, before, self._bare), before)
-        if float((moved > MOVED_LEVELS).mean()) > LIGHT_CHANGE_RATIO:
+        if self._light_changed(small, before, moved):
             self._start(small)
         if not self._background.size:
             self._learn_first(small, frame.observed_at_ns)
@@ -131,6 +133,21 @@ class Motion:
             moving=moving & self._near,
             still_s=np.where(self._near, self._still_s, 0.0).astype(np.float32),
         )
+
+    def _light_changed(self, small: Picture, before: Picture, moved: Picture) -> bool:
+        """Whether all at once another light is on the street: lightning, or its lamps.
+
+        Lamps make pools on the road, which no gain for the whole picture evens out.
+        """
+        different = moved > MOVED_LEVELS
+        if float(different.mean()) > LIGHT_CHANGE_RATIO:
+            return True
+        road = self._bare & self._road
+        if int(road.sum()) < BARE_PX_MIN or float(different[road].mean()) < LAMPS_CHANGE_RATIO:
+            return False
+        change = _grey(small)[road].astype(np.float32) - _grey(before)[road]
+        brighter, darker = (float((side > LAMPS_LEVELS).mean()) for side in (change, -change))
+        return max(brighter, darker) > LAMPS_ONE_WAY_RATIO
 
     def _start(self, small: Picture) -> None:
         """Learn the background anew: another view, or another light at once."""

@@ -78,6 +78,20 @@ def test_a_sudden_light_is_no_foreground_and_no_movement(learnt):
     assert scene is None or max(shares(scene)) < 0.02
 
 
+def test_street_lamps_are_no_foreground_however_uneven_their_light(learnt):
+    motion, road = learnt
+    x, y = np.meshgrid(np.arange(320), np.arange(180))
+    pools = sum(np.exp(-((x - at) ** 2 + (y - 110) ** 2) / 3_000.0) for at in (60, 190, 310))
+    road.light = (1.15 + 0.8 * pools)[..., None]
+    seen = [motion.see(road.frame(*road.traffic(i))) for i in range(160, 400)]
+    occupied = [shares(scene)[0] for scene in seen if scene is not None]
+    assert len(occupied) > 200
+    assert max(occupied) < 0.2
+    for i in range(400, 420):
+        scene = motion.see(road.frame((150, 1, GREEN), *road.traffic(i, lanes=(0, 2))))
+    assert scene.foreground[100:110, 160:180].mean() > 0.9  # and it sees as well as before
+
+
 def test_another_view_is_learnt_anew(learnt):
     motion, road = learnt
     blocks = np.random.default_rng(5).integers(20, 200, (12, 16, 3)).astype(np.int16)
