@@ -314,8 +314,21 @@ async def tell(
         await until(lambda: all(streets.newest(flow) < 100 for flow in flows))
         await until(lambda: streets.newest(STREET_DEPTH) > 0.2)
         await until(lambda: max(tide.readings[QUAY_DEPTH]) > 0.1)
+        await until(lambda: is_narrower(before, streets, 7, 0.6))  # the picture takes a while
     streets.frames.clear()
     return City(site, before, await look(site, streets, station), tide)
+
+
+def queue_veh(streets: Topics) -> float:
+    """Before the narrowed lane, over the last readings: it comes and goes with the signal."""
+    return float(np.mean(streets.readings[f"{NARROWED}/queue_veh"][-8:]))
+
+
+def is_narrower(before: Seen, streets: Topics, more_veh: float, share: float) -> bool:
+    """Whether so many more wait before the closed lane, or but a share comes through it."""
+    flow_veh_h = streets.newest(f"{NARROWED}/flow_veh_h")
+    longer = queue_veh(streets) >= before.queue_veh + more_veh
+    return longer or flow_veh_h < share * before.flow_veh_h[NARROWED]
 
 
 async def look(site: Site, streets: Topics, station: Station) -> Seen:
@@ -328,7 +341,7 @@ async def look(site: Site, streets: Topics, station: Station) -> Seen:
             for j in site.junctions
             for g in j.groups
         },
-        queue_veh=float(np.mean(streets.readings[f"{NARROWED}/queue_veh"][-8:])),
+        queue_veh=queue_veh(streets),
         sump_m=await station.sump_m(),
         depth_m=streets.newest(STREET_DEPTH),
         pumps=await station.running(),
