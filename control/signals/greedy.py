@@ -119,11 +119,14 @@ class GreedySignals:
             if junction is None:
                 continue
             seen = self._watched[state.junction]
+            shown_at_ns = min(state.observed_at_ns, now.at_ns)
+            if shown_at_ns < seen.seen_at_ns:
+                continue  # overtaken
             green = state.interval is Interval.GREEN
             if green and (seen.interval is not Interval.GREEN or seen.stage != state.stage):
                 seen.green_since_ns = now.at_ns
             seen.stage, seen.interval, seen.mode = state.stage, state.interval, state.mode
-            seen.seen_at_ns = now.at_ns
+            seen.seen_at_ns = shown_at_ns
             seen.green = [
                 group.id
                 for group, aspect in zip(junction.groups, state.aspects, strict=False)

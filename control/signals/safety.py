@@ -102,7 +102,11 @@ class SignalSafety:
         return at_ns - seen.seen_at_ns > STATE_STALE_NS * self._stretch
 
     def _see(self, state: SignalState, now: Now) -> None:
+        """A report is as old as it says: one that comes late or overtaken is not of now."""
         seen = self._seen[state.junction]
+        shown_at_ns = min(state.observed_at_ns, now.at_ns)
+        if shown_at_ns < seen.seen_at_ns:
+            return
         before = seen.state
         if state.interval is Interval.GREEN and (
             before is None
@@ -114,7 +118,7 @@ class SignalSafety:
         if before is not None and before.stage != state.stage:
             seen.pending_until_ns = 0
         seen.state = state
-        seen.seen_at_ns = now.at_ns
+        seen.seen_at_ns = shown_at_ns
         seen.sequence = newest(seen.sequence, state.sequence)
 
     def _answer(self, request: StageRequested, now: Now) -> AnyEvent:

@@ -1,10 +1,11 @@
 from collections.abc import Callable, Iterable
 from datetime import date
 
+import msgspec
 import pytest
 
 from causeway.engine import Core
-from causeway.events import Address, AnyEvent, Now, Quality, ReadingsObserved
+from causeway.events import Address, AnyEvent, Now, Quality, ReadingsObserved, SignalsObserved
 from causeway.site import (
     Camera,
     Gate,
@@ -25,6 +26,7 @@ from causeway.site import (
 )
 
 NS = 1_000_000_000
+NO_TIME_NS = 1
 START_NS = 1_763_980_800 * NS  # 2025-11-24 10:40 UTC
 PLACE = LonLat(106.7, 10.77)
 
@@ -172,6 +174,7 @@ class Bench:
         answers: list[AnyEvent] = []
         for event in events:
             self.number += 1
+            event = _reported(event, self.at_ns)
             if type(event) in self.core.hears:
                 now = Now(self.at_ns, Address(self.number, 0))
                 answers.extend(self.core.step(event, now))
@@ -187,6 +190,17 @@ class Bench:
         """Readings by point id, with `__` for `/` and `_` for `-` before it."""
         self.at_ns += int(after_s * NS)
         return self(readings(_points(values), self.at_ns - int(late_s * NS), quality))
+
+
+def _reported(event: AnyEvent, at_ns: int) -> AnyEvent:
+    """Controllers' reports that name no time of their own are of this moment."""
+    if not isinstance(event, SignalsObserved):
+        return event
+    states = tuple(
+        msgspec.structs.replace(s, observed_at_ns=at_ns) if s.observed_at_ns == NO_TIME_NS else s
+        for s in event.states
+    )
+    return SignalsObserved(states=states)
 
 
 def _points(values: dict[str, float]) -> dict[str, float]:

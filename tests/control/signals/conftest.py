@@ -17,11 +17,12 @@ def shows():
         fault="",
         sequence=0,
         junction="j-01",
+        at_ns=1,  # the bench's own moment
     ):
         if aspects is None:
             letter = {Interval.GREEN: "G", Interval.YELLOW: "y"}.get(interval, "r")
             aspects = ASPECTS.get(stage, "rrrr").replace("G", letter)
-        state = SignalState(junction, 1, stage, interval, aspects, mode, sequence, fault)
+        state = SignalState(junction, at_ns, stage, interval, aspects, mode, sequence, fault)
         return SignalsObserved(states=(state,))
 
     return report

@@ -192,6 +192,24 @@ def test_reports_of_unknown_junctions_and_other_events_change_nothing(ready, sho
     assert ready.core.encode() == before
 
 
+def test_a_report_that_comes_late_is_not_of_now(step, shows):
+    for _ in range(20):
+        step(shows("ns", at_ns=step.at_ns - 10 * NS), after_s=1)
+    assert refusal(step(to("ew"))) == "state_unknown"
+
+
+def test_a_report_that_was_overtaken_is_not_believed(ready, shows):
+    ready(shows("ew", at_ns=ready.at_ns - NS))
+    assert type(ready(to("ew"))[0]) is StageCommanded
+
+
+def test_a_controller_whose_clock_is_ahead_is_heard_when_it_has_been_set_right(step, shows):
+    step(shows("ns", at_ns=step.at_ns + 3_600 * NS))
+    for _ in range(13):
+        step(shows("ns"), after_s=1)
+    assert type(step(to("ew"))[0]) is StageCommanded
+
+
 def test_conflicting_groups_are_found_in_green_and_yellow(site):
     junction = site.junctions[0]
     assert conflicting(junction, "GGrr") is None
