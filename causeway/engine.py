@@ -270,8 +270,8 @@ class Engine:
     async def _take(self, on_step: Callable[[int, int], Awaitable[None]] | None) -> None:
         while not (self._closing and self._inputs.empty()):
             item = await self._inputs.get()
-            if item is None:
-                continue
+            if item is None or item.done.cancelled():
+                continue  # who gave up waiting for it was told that it did not happen
             try:
                 await self._step(item)
             except BaseException:

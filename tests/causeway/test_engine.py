@@ -561,6 +561,20 @@ async def test_an_engine_that_is_cancelled_leaves_nobody_waiting() -> None:
     assert (await engine.put(Tick())).cancelled()
 
 
+async def test_what_nobody_waits_for_any_more_is_not_taken_later() -> None:
+    journal = ListJournal()
+    engine = engine_on(journal)
+    first = await engine.put(Tick())
+    given_up = await engine.put(SourceLost(source="a", why=""))
+    last = await engine.put(Tick())
+    given_up.cancel()
+    running = asyncio.create_task(engine.run())
+    assert await asyncio.gather(first, last) == [1, 2]
+    await engine.close()
+    await running
+    assert [type(step.events[0]) for step in journal.steps] == [Tick, Tick]
+
+
 async def test_one_who_gives_up_waiting_for_a_step_does_not_disturb_it() -> None:
     journal = ListJournal(at_once=False)
     engine = engine_on(journal)
