@@ -70,6 +70,7 @@ class DemoOptions(Struct, frozen=True, kw_only=True):
     data: Path
     host: str
     port: int
+    hosts: tuple[str, ...]
     headless: bool  # nobody looks: a reader of our own stands in for a page
     speed: float
     seconds: float | None  # of the wall; None: until told
@@ -83,6 +84,8 @@ class UpOptions(Struct, frozen=True, kw_only=True):
     data: Path
     host: str
     port: int
+    hosts: tuple[str, ...]
+    counts: bool  # hold the store against the journal for the summary
     mark: str
     clock: Clock
     seconds: float | None
@@ -151,7 +154,14 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
             journal,
             clock,
             children,
-            Options(data=options.data, mark="DEMO", host=options.host, port=options.port),
+            Options(
+                data=options.data,
+                mark="DEMO",
+                host=options.host,
+                port=options.port,
+                hosts=options.hosts,
+                counts=True,
+            ),
         )
         return await _until_told(options.seconds, leave, lambda stop: centre.run(stop, ready))
 
@@ -170,7 +180,14 @@ async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
             journal,
             options.clock,
             children,
-            Options(data=options.data, mark=options.mark, host=options.host, port=options.port),
+            Options(
+                data=options.data,
+                mark=options.mark,
+                host=options.host,
+                port=options.port,
+                hosts=options.hosts,
+                counts=options.counts,
+            ),
         )
 
         async def ready(address: str) -> None:
@@ -215,7 +232,7 @@ async def replay(path: Path, site_folder: Path, check: bool) -> RecordingFound:
     """Read a recording whole; with `check` replay it on fresh cores, up to the first difference."""
     site = load_site(site_folder)
     async with open_recording(path) as recording:
-        survey = _Survey(program_version())
+        survey = _Survey(program_version(), recording)
         async for number, step in recording.read():
             survey.take(number, step)
         replayed = None
@@ -230,12 +247,15 @@ async def replay(path: Path, site_folder: Path, check: bool) -> RecordingFound:
 class _Survey:
     """Counts what stands in a recording."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, recording: Recording) -> None:
         self.version = version
         self.site_hash = ""
         self._events: Counter[str] = Counter()
         self._versions: list[str] = []
         self._compared = 0
+        if recording.starting is not None:
+            self.site_hash = recording.starting.site_hash
+            self._versions.append(recording.starting.version)
         self._first_at_ns = 0
         self._last_at_ns = 0
 

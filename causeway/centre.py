@@ -13,10 +13,11 @@ import asyncio
 import hashlib
 import logging
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from importlib.metadata import version as distribution_version
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg
 from msgspec import Struct
@@ -37,7 +38,9 @@ from causeway.events import (
 from causeway.frame import EncodedFrame
 from causeway.journal import (
     JetStreamJournal,
+    JournalError,
     Snapshot,
+    StepsGone,
     history,
     purge_sealed,
     recover,
@@ -77,9 +80,12 @@ JOURNAL_SILENT_S = 5.0  # of the wall, at the usual speed: there is a step each 
 STORE_BEHIND_S_MAX = 60.0  # also a database that hangs is away
 HISTORY_S_MAX = 5.0
 SEAL_EVERY_NS = 3_600 * NS
-KEPT_WHOLE_NS = 7 * 86_400 * NS  # how long sealed steps stay in the stream too
+COUNTS_S_MAX = 10.0
+STORE_AWAY = (psycopg.Error, OSError, TimeoutError, JournalError)
+KEPT_WHOLE_NS = 2 * 86_400 * NS  # how long sealed steps stay in the stream too
 WEB = Path(__file__).parent.parent / "dashboard" / "web"
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -133,6 +139,8 @@ class Options(Struct, frozen=True, kw_only=True):
     mark: str = "LIVE"
     host: str = "127.0.0.1"
     port: int = 8080
+    hosts: tuple[str, ...] = ()  # names that the wall may be asked under, besides loopback
+    counts: bool = False  # hold the store against the journal before and after
 
 
 class Milliseconds(Struct, frozen=True):
@@ -193,6 +201,8 @@ class Centre:
         self._children = children
         self._options = options
         self._tally = Tally()
+        self._sealed = options.data / "segments"
+        self._sealing = False
         self._snapshot_at_ns = 0
         self._stepped_s = 0.0
 
@@ -201,22 +211,20 @@ class Centre:
 
         `ready(address)` is awaited once the wall answers and devices may be let in.
         """
-        journal = self._journal
+        journal, sealed = self._journal, self._sealed
         cores = cores_of(self._site)
         engine = Engine(cores, journal, self._clock, journal.writer)
         store = Store(self._servers.dsn, self._site)
 
         def recorded(first: int) -> AsyncIterator[tuple[int, Step]]:
-            sealed = self._options.data / "segments"
             return history(journal, sealed, first, engine.acknowledged_step)
 
         projector = Projector(store, recorded, lambda: engine.acknowledged_step, self._clock)
         wall = self._wall(engine, journal, store, projector)
-        restored = await self._restore(cores, journal, wall.picture)
+        restored, before = await _unless(stop, self._prepare(cores, journal, wall.picture, store))
         for edge in (self._note_time, self._tally.show, projector.show, wall.show):
             engine.show(edge)
         inputs = self._inputs(engine, wall)
-        before = await _before(store, journal)
         await engine.put(
             EngineStarted(
                 version=self.version,
@@ -230,7 +238,8 @@ class Centre:
             async def snapshot(number: int, at_ns: int) -> None:
                 if at_ns - self._snapshot_at_ns >= SNAPSHOT_EVERY_S * NS:
                     written = await self._snapshot(engine, wall.picture, at_ns)
-                    parts.create_task(self._seal(journal, written, projector))
+                    if written is not None and not self._sealing:
+                        parts.create_task(self._seal(journal, written))
 
             projecting = parts.create_task(projector.run())
             serving = parts.create_task(wall.serve(self._options.host, self._options.port))
@@ -299,8 +308,10 @@ class Centre:
                 raise HistoryAway(str(error)) from error
 
         async def read_step(number: int) -> Step | None:
-            async for _, step in journal.read(number, number):
-                return step
+            with suppress(StepsGone):
+                async with asyncio.timeout(HISTORY_S_MAX):
+                    async for _, step in history(journal, self._sealed, number, number):
+                        return step
             return None
 
         return Wall(
@@ -313,6 +324,7 @@ class Centre:
             status=status,
             mark=self._options.mark,
             web=WEB,
+            hosts=self._options.hosts,
         )
 
     def _note_time(self, number: int, step: Step) -> None:
@@ -321,6 +333,19 @@ class Centre:
     def _journal_is_up(self) -> bool:
         silent_s = asyncio.get_running_loop().time() - self._stepped_s
         return silent_s < JOURNAL_SILENT_S * max(1.0, 1 / self._clock.speed)
+
+    async def _prepare(
+        self, cores: tuple[Core, ...], journal: JetStreamJournal, picture: Picture, store: Store
+    ) -> tuple[int, _Before | None]:
+        """All that must be known before the first step of this run."""
+        restored = await self._restore(cores, journal, picture)
+        await purge_sealed(journal, self._sealed, journal.last_at_ns - KEPT_WHOLE_NS, restored + 1)
+        before = None
+        if self._options.counts:
+            with suppress(*STORE_AWAY):
+                async with asyncio.timeout(COUNTS_S_MAX):
+                    before = await _before(store, journal, self._sealed)
+        return restored, before
 
     async def _restore(
         self, cores: tuple[Core, ...], journal: JetStreamJournal, picture: Picture
@@ -333,7 +358,7 @@ class Centre:
             self.version,
             self._site.hash,
             on_tail=picture.apply,
-            sealed=self._options.data / "segments",
+            sealed=self._sealed,
         )
         for skipped in recovered.skipped:
             log.warning("snapshot skipped: %s", skipped)
@@ -342,30 +367,44 @@ class Centre:
         self._snapshot_at_ns = journal.last_at_ns
         return recovered.snapshot_step
 
-    async def _seal(
-        self, journal: JetStreamJournal, snapshot: Snapshot, projector: Projector
-    ) -> None:
-        """Once an hour: seal what has grown up to a snapshot, and let go what is old and stored."""
-        folder = self._options.data / "segments"
-        sealed = segments(folder)
-        if sealed and snapshot.at_ns - sealed[-1].head.ending.at_ns < SEAL_EVERY_NS:
-            return
-        await seal(journal, folder, snapshot)
-        older_than_ns = snapshot.at_ns - KEPT_WHOLE_NS
-        await purge_sealed(journal, folder, older_than_ns, projector.position)
+    async def _seal(self, journal: JetStreamJournal, snapshot: Snapshot) -> None:
+        """Once an hour seal what has grown up to a snapshot; let go what is old, or all of it where
+        the stream is half full. Who needs it still reads it from the segments.
+        """
+        self._sealing = True
+        try:
+            half_full = await journal.filled_ratio() > 0.5
+            sealed = segments(self._sealed)
+            fresh = sealed and snapshot.at_ns - sealed[-1].head.ending.at_ns < SEAL_EVERY_NS
+            if fresh and not half_full:
+                return
+            await seal(journal, self._sealed, snapshot)
+            older_than_ns = snapshot.at_ns + 1 if half_full else snapshot.at_ns - KEPT_WHOLE_NS
+            await purge_sealed(journal, self._sealed, older_than_ns, snapshot.step + 1)
+        except (OSError, JournalError) as error:
+            log.error("the journal is not sealed: %s", error)
+        finally:
+            self._sealing = False
 
-    async def _snapshot(self, engine: Engine, picture: Picture, at_ns: int) -> Snapshot:
-        """Between steps: wait until all of them are safe, so that cores and picture agree."""
+    async def _snapshot(self, engine: Engine, picture: Picture, at_ns: int) -> Snapshot | None:
+        """Between steps: wait until all of them are safe, so that cores and picture agree.
+
+        None where it cannot be written: an older one and a longer tail do as well.
+        """
         self._snapshot_at_ns = at_ns
         number = await engine.settled()
-        return write_snapshot(
-            self._options.data / "snapshots",
-            number,
-            at_ns,
-            self.version,
-            self._site.hash,
-            encode_cores((*engine.cores, PictureState(picture))),
-        )
+        try:
+            return write_snapshot(
+                self._options.data / "snapshots",
+                number,
+                at_ns,
+                self.version,
+                self._site.hash,
+                encode_cores((*engine.cores, PictureState(picture))),
+            )
+        except OSError as error:
+            log.error("the snapshot at step %d is not written: %s", number, error)
+            return None
 
     async def _summary(
         self,
@@ -378,9 +417,11 @@ class Centre:
         tally = self._tally
         lost = -1
         if before is not None and projector.up:
-            counts = await store.counts()
-            arrived = counts.readings - before.counts.readings
-            lost = tally.readings + before.unstored - arrived + counts.repeated
+            with suppress(*STORE_AWAY):
+                async with asyncio.timeout(COUNTS_S_MAX):
+                    counts = await store.counts()
+                arrived = counts.readings - before.counts.readings
+                lost = tally.readings + before.unstored - arrived + counts.repeated
         centre_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         children_mb = {name: round(mb) for name, mb in self._children.memory_mb().items() if mb}
         return Summary(
@@ -400,15 +441,26 @@ class Centre:
         )
 
 
-async def _before(store: Store, journal: JetStreamJournal) -> _Before | None:
-    """None where the database is away: then nobody can say later what was lost."""
+async def _unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T:
+    """What `doing` gives; where `stop` comes first, KeyboardInterrupt."""
+    task = asyncio.create_task(doing)
+    stopping = asyncio.create_task(stop.wait())
     try:
-        position = await store.prepare()
-        counts = await store.counts()
-    except (psycopg.Error, OSError):
-        return None
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise KeyboardInterrupt
+        return task.result()
+    finally:
+        stopping.cancel()
+        task.cancel()
+        await asyncio.wait({task, stopping})
+
+
+async def _before(store: Store, journal: JetStreamJournal, sealed: Path) -> _Before:
+    position = await store.prepare()
+    counts = await store.counts()
     unstored = 0
-    async for _, step in journal.read(position + 1, journal.last_step):
+    async for _, step in history(journal, sealed, position + 1, journal.last_step):
         for event in step.events:
             unstored += len(event.points) if isinstance(event, ReadingsObserved) else 0
     return _Before(counts, unstored)

@@ -110,6 +110,7 @@ def _demo(options: argparse.Namespace) -> int:
                 data=(options.data or _new_run(DEMO_DATA)).resolve(),
                 host=options.host,
                 port=0 if options.headless else options.port,
+                hosts=_wall_names(options),
                 headless=options.headless,
                 speed=options.speed,
                 seconds=options.seconds,
@@ -131,6 +132,8 @@ def _up(options: argparse.Namespace) -> int:
                 data=(options.data or Path("var") / "centre").resolve(),
                 host=options.host,
                 port=options.port,
+                hosts=_wall_names(options),
+                counts=options.json,
                 mark=options.mark,
                 clock=clock_of(options.clock),
                 seconds=options.seconds,
@@ -226,8 +229,9 @@ def _vision(options: argparse.Namespace) -> int:
 
 def _decode(options: argparse.Namespace) -> int:
     from ingest.decoder import decode_main
+    from ingest.video import SOURCE
 
-    return decode_main(options.camera, options.source, options.fps, options.clock)
+    return decode_main(options.camera, os.environ[SOURCE], options.fps, options.clock)
 
 
 # --- what the arguments mean -------------------------------------------------------------------
@@ -262,6 +266,13 @@ def _new_run(folder: Path) -> Path:
     path = folder / str(int(runs[-1].name) + 1 if runs else 1)
     path.mkdir()
     return path
+
+
+def _wall_names(options: argparse.Namespace) -> tuple[str, ...]:
+    """The names that a browser may ask the wall under: another page's must not lead here."""
+    if options.host in ("0.0.0.0", "::") and not options.wall_name:
+        raise Unusable(f"--host {options.host} needs --wall-name: the name that browsers ask for")
+    return tuple(options.wall_name or [options.host])
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:
@@ -369,6 +380,8 @@ def _add_field(commands: Commands) -> None:
 def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="the data folder; a run goes on from the last")
     parser.add_argument("--host", default="127.0.0.1", help="where the wall listens")
+    what = "the name that browsers ask the wall under, where it is not --host"
+    parser.add_argument("--wall-name", action="append", default=[], metavar="NAME", help=what)
     parser.add_argument("--port", type=int, default=8080, help="the wall's port (0: a free one)")
     what = "stop after so many real seconds"
     parser.add_argument("--for", dest="seconds", type=_positive, metavar="SECONDS", help=what)
@@ -404,6 +417,5 @@ def _add_children(commands: Commands) -> None:
     decode = commands.add_parser("decode")
     decode.set_defaults(run=_decode)
     decode.add_argument("camera")
-    decode.add_argument("source")
     decode.add_argument("--fps", type=_positive, required=True)
     decode.add_argument("--clock", required=True)

@@ -47,7 +47,7 @@ async def open_recording(path: Path) -> AsyncIterator[Recording]:
         async with _open_data(path) as recording:
             yield recording
     else:
-        yield _of_segments(path, _segments_at(path))
+        yield _of_segments(path, _segments_at(_segments_of(path)))
 
 
 async def replay_recording(
@@ -67,6 +67,11 @@ async def replay_recording(
 
 def _is_data(path: Path) -> bool:
     return (path / "nats").is_dir()
+
+
+def _segments_of(path: Path) -> Path:
+    """A centre on other servers has its segments in its data folder, and no server's."""
+    return path / "segments" if (path / "segments").is_dir() else path
 
 
 def _segments_at(path: Path) -> list[Segment]:

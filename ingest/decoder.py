@@ -50,7 +50,7 @@ def decode_main(camera: str, source: str, fps: float, clock_spec: str) -> int:
     except BrokenPipeError:
         return 0
     except _Ended as ended:
-        print(f"{camera}: {source}: {ended}", file=sys.stderr)
+        print(f"{camera}: {ended}", file=sys.stderr)
         return ended.code
     return 0
 

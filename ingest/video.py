@@ -1,6 +1,6 @@
 """Talks to video: cameras whose source is a file or an rtsp:// address, decoded in a child process.
 
-`VideoSource` is the centre's side: it starts `causeway decode CAMERA SOURCE`, takes the framed
+`VideoSource` is the centre's side: it starts `causeway decode CAMERA`, takes the framed
 `EncodedFrame` messages from the child's output and hands them to `on_frame`. `decoder.py` is the
 child.
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -37,6 +38,8 @@ BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 CANNOT_OPEN = 3  # exit codes of the decoder
 STREAM_ENDED = 4
 NO_PICTURE = 5
+SOURCE = "CAUSEWAY_CAMERA_SOURCE"  # the decoder's environment: the address may have a password
+
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +68,6 @@ class VideoSource:
             *program,
             "decode",
             camera.id,
-            camera.source,
             "--fps",
             f"{camera.fps:g}",
             "--clock",
@@ -78,18 +80,28 @@ class VideoSource:
         losses = 0
         while True:
             began_s = loop.time()
-            child = await self._children.start(f"video-{self._camera.id}", self._argv, pipes=True)
             try:
-                fault = await self._take_pictures(child)
-            finally:
-                await child.stop(EXIT_S_MAX)
+                health, why = await self._decode()
+            except OSError as error:  # no room for one more process
+                health, why = CameraHealth.BROKEN, f"the decoder cannot be started: {error}"
             self.deaths += 1
-            health, why = fault or _why_ended(child.exit_code, self._camera.source)
             await self._say(health, why)
             losses = 0 if loop.time() - began_s > SOUND_S else losses + 1
             pause_s = BACK_OFF_S[min(max(losses - 1, 0), len(BACK_OFF_S) - 1)]
             log.warning("%s: %s; again in %s s", self._camera.id, why, pause_s)
             await asyncio.sleep(pause_s)
+
+    async def _decode(self) -> tuple[CameraHealth, str]:
+        """One decoder, from its start to its end; says how it ended."""
+        environment = {**os.environ, SOURCE: self._camera.source}
+        child = await self._children.start(
+            f"video-{self._camera.id}", self._argv, pipes=True, env=environment
+        )
+        try:
+            fault = await self._take_pictures(child)
+        finally:
+            await child.stop(EXIT_S_MAX)
+        return fault or _why_ended(child.exit_code, self._camera.source)
 
     async def _take_pictures(self, child: Child) -> tuple[CameraHealth, str] | None:
         """Until the child's output ends; a fault where its exit code cannot tell it."""

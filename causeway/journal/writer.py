@@ -156,6 +156,12 @@ class JetStreamJournal(JournalReader):
             await self._send(flying)
         return flying.stored
 
+    async def filled_ratio(self) -> float:
+        """How much of the stream's room is taken, 0 to 1."""
+        manager = self._client.jsm(timeout=ANSWER_S_MAX)
+        info = await self._patiently(lambda: manager.stream_info(STREAM))
+        return info.state.bytes / (info.config.max_bytes or STREAM_BYTES_MAX)
+
     async def purge(self, before: int) -> None:
         """Give the room of the steps below `before` free; the last step always stays."""
         before = min(before, self.last_step)
@@ -201,7 +207,10 @@ class JetStreamJournal(JournalReader):
         manager = self._client.jsm(timeout=ANSWER_S_MAX)
         try:
             await self._patiently(lambda: manager.add_stream(config))
-        except BadRequestError:  # it is there with another size
+        except BadRequestError:  # it is there otherwise: what somebody has given it stays
+            there = (await self._patiently(lambda: manager.stream_info(STREAM))).config
+            config.max_bytes = max(bytes_max, there.max_bytes or 0)
+            config.num_replicas = max(replicas, there.num_replicas or 0)
             await self._patiently(lambda: manager.update_stream(config))
 
     async def _take_over(self) -> None:

@@ -428,6 +428,16 @@ async def test_a_journal_can_be_given_more_room(server: Nats) -> None:
     await journal.close()
 
 
+async def test_the_room_that_somebody_gave_a_journal_stays(server: Nats) -> None:
+    journal = await JetStreamJournal.open(server.nats_url, "one", bytes_max=10_000_000)
+    await append_all(journal, [step(i) for i in range(1, 50)])
+    roomy = await journal.filled_ratio()
+    await journal.close()
+    journal = await JetStreamJournal.open(server.nats_url, "two", bytes_max=200_000)
+    assert 0 < await journal.filled_ratio() == roomy < 0.1
+    await journal.close()
+
+
 async def test_a_stream_that_came_back_shorter_is_no_journal_to_go_on_with(server: Nats) -> None:
     journal = await JetStreamJournal.open(server.nats_url, "one", patience_s=2)
     await append_all(journal, [step(1), step(2), step(3)])
