@@ -227,6 +227,14 @@ class CommandAnswered(Event, frozen=True, kw_only=True):
     observed_at_ns: int
 
 
+class WatchdogObserved(Event, frozen=True, kw_only=True):
+    """Whether a PLC follows its own rules, having heard no count from the centre for too long."""
+
+    plc: str
+    taken_over: bool
+    observed_at_ns: int
+
+
 class SourceReached(Event, frozen=True, kw_only=True):
     """A device, PLC or camera answers (again)."""
 
@@ -620,6 +628,7 @@ AnyEvent = (
     | SignObserved
     | LightingObserved
     | CommandAnswered
+    | WatchdogObserved
     | SourceReached
     | SourceLost
     | Rejected

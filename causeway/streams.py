@@ -45,6 +45,7 @@ STREAMS: dict[type, Stream] = {
     e.SignObserved: Stream(10.0, 60.0, 1_024, Overflow.WAIT, journalled=True),
     e.LightingObserved: Stream(10.0, 60.0, 1_024, Overflow.WAIT, journalled=True),
     e.CommandAnswered: _INPUT,
+    e.WatchdogObserved: _INPUT,
     e.SourceReached: _INPUT,
     e.SourceLost: _INPUT,
     e.Rejected: _INPUT,

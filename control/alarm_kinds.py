@@ -42,6 +42,9 @@ KINDS: dict[str, Kind] = {
     "congestion": Kind("INC-{}-CONGESTION", 0, 0, "Ùn tắc: {name}", "Congestion: {name}"),
     "camera": Kind("CAM-{}", 5, 10, "Camera {name}: {health_vi}", "Camera {name}: {health_en}"),
     "source": Kind("SRC-{}", 0, 5, "Mất liên lạc: {name}", "Contact lost: {name}"),
+    "takeover": Kind(
+        "PLC-{}", 10, 5, "{name} tự điều khiển tại chỗ", "{name} follows its own rules"
+    ),
     "command": Kind(
         "CMD-{}", 0, 30, "{name} không thực hiện lệnh", "{name} did not do as commanded"
     ),
@@ -74,6 +77,7 @@ CAMERA_WORDS = {
     CameraHealth.DARK: ("quá tối", "too dark"),
     CameraHealth.UNKNOWN: ("chưa rõ", "not known"),
 }
+TAKEOVER_PRIORITY = 2
 COMMAND_PRIORITY = 2
 PUMP_FAULT_PRIORITY = 2
 GATE_FAULT_PRIORITY = 2

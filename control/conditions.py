@@ -33,6 +33,7 @@ from causeway.events import (
     SourceLost,
     SourceReached,
     TideLevelChanged,
+    WatchdogObserved,
 )
 from causeway.site import Gate, Junction, Site
 from control.alarm_kinds import (
@@ -47,6 +48,7 @@ from control.alarm_kinds import (
     PUMP_FAULT_PRIORITY,
     ROMAN,
     SIGNAL_PRIORITY,
+    TAKEOVER_PRIORITY,
     TIDE_PRIORITY,
 )
 from control.signals.safety import conflicting
@@ -105,6 +107,7 @@ class Conditions:
             CameraHealthObserved,
             SourceLost,
             SourceReached,
+            WatchdogObserved,
             CommandUnconfirmed,
             CommandConfirmed,
             ReadingsObserved,
@@ -145,6 +148,8 @@ class Conditions:
                 yield from self._source_lost(event, self._grace_s(at_ns))
             case SourceReached():
                 yield self._normal("source", event.source)
+            case WatchdogObserved():
+                yield from self._watchdog(event, self._grace_s(at_ns))
             case CommandUnconfirmed() if event.superseded_by == 0:
                 yield from self._holds("command", event.target, COMMAND_PRIORITY)
             case CommandConfirmed():
@@ -247,6 +252,12 @@ class Conditions:
         priority = self._source_priority.get(event.source)
         if priority is not None:
             yield from self._holds("source", event.source, priority, grace_s)
+
+    def _watchdog(self, event: WatchdogObserved, grace_s: float) -> Iterator[Change]:
+        if event.taken_over:
+            yield from self._holds("takeover", event.plc, TAKEOVER_PRIORITY, grace_s)
+        else:
+            yield self._normal("takeover", event.plc)
 
     def _readings(self, event: ReadingsObserved) -> Iterator[Change]:
         for point, at_ns, value, quality in zip(

@@ -204,6 +204,8 @@ class Picture:
             put("circuits", lc.id, level_ratio=None, at=0, control="automatic", wanted=None)
         for source in _sources(site):
             put("sources", source, state="unknown", why="", at=0, n=0, rejected={}, sample="")
+        for plc in site.plcs:
+            put("sources", plc.id, local=None)
 
     def _fold_of_type(self) -> dict[type, Callable[[AnyEvent, Now], None]]:
         folds: dict[Callable[[AnyEvent, Now], None], tuple[type, ...]] = {
@@ -211,6 +213,8 @@ class Picture:
             self._readings: (e.ReadingsReceived, e.ReadingsObserved),
             self._field: (e.SignalsObserved, e.SignObserved, e.LightingObserved),
             self._source: (e.SourceReached, e.SourceLost, e.Rejected),
+            self._watchdog: (e.WatchdogObserved,),
+            self._started: (e.EngineStarted,),
             self._camera: CameraTable.hears,
             self._alarms.take: AlarmTable.hears,
             self._closures.take: ClosureTable.hears,
@@ -364,6 +368,18 @@ class Picture:
                 rejected: dict[str, Value] = {**counted, reason: before + event.count}
                 sample = f"{reason}: {event.sample[:SAMPLE_CHARS]}"
                 self._tables.put("sources", event.source, rejected=rejected, sample=sample)
+
+    def _started(self, _event: AnyEvent, _now: Now) -> None:
+        """What a run before this one heard of its sources says nothing of them now."""
+        for source in self._tables.rows["sources"]:
+            self._tables.put("sources", source, state="unknown", why="")
+        for plc in self._site.plcs:
+            self._tables.put("sources", plc.id, local=None)
+
+    def _watchdog(self, event: AnyEvent, _now: Now) -> None:
+        assert isinstance(event, e.WatchdogObserved)
+        if event.plc in self._tables.rows["sources"]:
+            self._tables.put("sources", event.plc, local=event.taken_over)
 
     # --- water -----------------------------------------------------------------------------------
 

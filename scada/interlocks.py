@@ -46,6 +46,7 @@ from causeway.events import (
     ReadingsObserved,
     SourceLost,
     SourceReached,
+    WatchdogObserved,
 )
 from causeway.site import GATE_QUANTITIES, PUMP_QUANTITIES, STATION_QUANTITIES, Gate, Pump, Site
 
@@ -78,10 +79,12 @@ class _Mailbox(Struct):
     """One PLC: whether it answers, the last sequence used, the one it has yet to answer (0: none).
 
     `heard`: its answer block was read since it was last lost; the sequence is known to be above it.
+    `taken_over`: its watchdog has, and it refuses whatever it is told.
     """
 
     reached: bool = False
     heard: bool = False
+    taken_over: bool = False
     sequence: int = 0
     busy_sequence: int = 0
     busy_until_ns: int = 0
@@ -144,6 +147,7 @@ class Interlocks:
             ControlModeChanged,
             SourceReached,
             SourceLost,
+            WatchdogObserved,
             CommandAnswered,
             CommandConfirmed,
             CommandUnconfirmed,
@@ -199,6 +203,8 @@ class Interlocks:
                 self._state.mailboxes[event.source].reached = True
             case SourceLost() if event.source in self._state.mailboxes:
                 self._lose(event.source)
+            case WatchdogObserved() if event.plc in self._state.mailboxes:
+                self._state.mailboxes[event.plc].taken_over = event.taken_over
             case CommandAnswered():
                 self._hear_answer(event)
             case CommandConfirmed() | CommandUnconfirmed() | CommandExpired():
@@ -382,6 +388,8 @@ class Interlocks:
         mailbox = self._state.mailboxes[plc.id]
         if not (mailbox.reached and mailbox.heard):
             yield "plc_silent", f"{plc.id} does not answer, or was not yet read since it does"
+        if mailbox.taken_over:
+            yield "plc_watchdog", f"{plc.id} follows its own rules until it hears the centre again"
 
     def _against_mailbox(self, target: str, at_ns: int) -> Iterator[Refusal]:
         plc = self._plc_of[target]

@@ -36,6 +36,7 @@ from causeway.events import (
     Rejected,
     SourceLost,
     SourceReached,
+    WatchdogObserved,
     target_of,
 )
 from causeway.site import Plc, Site
@@ -429,6 +430,10 @@ class PlcLink:
         """A change of sequence or result, and what a new connection finds, whatever it is."""
         before = self._answer
         self._answer = answer
+        if before is None or before.watchdog != answer.watchdog:
+            await self._put(
+                WatchdogObserved(plc=self.plc.id, taken_over=answer.watchdog, observed_at_ns=at_ns)
+            )
         if before is not None and before[:2] == answer[:2]:
             return
         sequence, target = self._written

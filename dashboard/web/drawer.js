@@ -37,7 +37,7 @@ const RANK = { silent: 0, unknown: 1, up: 2 };
 
 function Sources() {
   const list = Object.entries(rows("sources")).map(([id, row]) => ({ id, ...row, bad: rejectedOf(row) }));
-  const troubled = list.filter((r) => r.state === "silent" || r.bad > 0);
+  const troubled = list.filter((r) => r.state === "silent" || r.local || r.bad > 0);
   const shown = (all.value ? list : troubled).sort((a, b) => RANK[a.state] - RANK[b.state] || b.bad - a.bad || (a.id < b.id ? -1 : 1));
   const { up, silent, of, rejected } = sourceCounts();
   return html`
@@ -53,7 +53,7 @@ function Sources() {
             ${shown.map((row) => html`
               <tr key=${row.id} onClick=${() => open(row.id)}>
                 <td><b>${row.id}</b> <span class="soft">${nameOf(row.id) === row.id ? "" : nameOf(row.id)}</span></td>
-                <td class=${`why ${row.state === "silent" ? "bad" : ""}`}>${t(row.state)}${row.why ? ` · ${row.why}` : ""}</td>
+                <td class=${`why ${row.state === "silent" || row.local ? "bad" : ""}`}>${t(row.local ? "ownRules" : row.state)}${row.why ? ` · ${row.why}` : ""}</td>
                 <td>${clock(row.at)}</td>
                 <td class="n">${num(row.n)}</td>
                 <td class="n">${Object.entries(row.rejected ?? {}).map(([reason, n]) => html`<div key=${reason}>${reason} <b>${num(n)}</b></div>`)}</td>

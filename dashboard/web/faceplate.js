@@ -257,15 +257,21 @@ function PumpBox({ pump }) {
   `;
 }
 
+// Whether the centre may command: the switch on the panel, and the PLC's own watchdog.
+function remoteWord(remote, target) {
+  const plc = site.value.plcs.find((p) => p.targets.includes(target));
+  if (rows("sources")[plc?.id]?.local) return html`<b class="bad">${t("ownRules")}</b>`;
+  return remote === null || remote === undefined ? "–" : remote ? t("yes") : html`<b class="bad">${t("local")}</b>`;
+}
+
 function Station({ asset }) {
   const row = rows("stations")[asset.id] ?? {};
-  const remote = row.remote === null || row.remote === undefined ? "–" : row.remote ? t("yes") : html`<b class="bad">${t("local")}</b>`;
   const pumps = site.value.pumps.filter((p) => p.station === asset.id);
   return html`
     <${Values} list=${[
       [t("sump"), metre(row.sump_m)],
       [t("power"), `${num(row.power_kw)} kW`, `/ ${num(asset.thing.power_kw_max)}`],
-      [t("remote"), remote],
+      [t("remote"), remoteWord(row.remote, pumps[0]?.id)],
     ]} />
     ${pumps.map((pump) => html`<${PumpBox} key=${pump.id} pump=${pump} />`)}
   `;
@@ -290,6 +296,7 @@ function Gate({ asset }) {
       [t("closing_m"), metre(asset.thing.closing_m)],
       [t("moving"), yesNo(row.moving)],
       [t("fault"), faultWord(row.fault)],
+      [t("remote"), remoteWord(row.remote, asset.id)],
     ]} />
     <${Mode} asset=${asset.id} mode=${row.mode} />
     <${Orders} asset=${asset.id} mode=${row.mode}>
@@ -341,7 +348,7 @@ function PlcBody({ asset }) {
   const row = rows("sources")[asset.id] ?? {};
   const ids = new Set(asset.thing.targets.map((id) => assetOf(id)?.thing.station ?? id));
   return html`
-    <${Values} list=${[[t("state"), t(row.state), row.why], [t("messages"), num(row.n)]]} />
+    <${Values} list=${[[t("state"), t(row.state), row.why], row.local && [t("remote"), remoteWord(true, asset.thing.targets[0])], [t("messages"), num(row.n)]]} />
     <${Related} ids=${[...ids]} />
   `;
 }

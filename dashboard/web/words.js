@@ -147,6 +147,7 @@ const WORDS = {
   power: ["Công suất", "Power"],
   remote: ["Điều khiển từ xa", "Remote control"],
   local: ["tại chỗ", "local"],
+  ownRules: ["PLC tự điều khiển", "PLC on its own rules"],
   pumps: ["Bơm", "Pumps"],
   openGate: ["Mở cống", "Open"],
   closeGate: ["Đóng cống", "Close"],

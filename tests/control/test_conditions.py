@@ -21,6 +21,7 @@ from causeway.events import (
     SourceReached,
     Tick,
     TideLevelChanged,
+    WatchdogObserved,
 )
 from control.alarm_kinds import CAMERA_PRIORITY, CAMERA_WORDS, INCIDENT_PRIORITY, KINDS
 from control.alarms import Alarms
@@ -131,6 +132,20 @@ def test_after_a_start_silence_is_news_only_when_there_was_time_to_speak(step):
     step(SourceReached(source="plc-1"), after_s=10)
     assert raised(step(Tick(), after_s=34)) == []
     assert [alarm for alarm, *_ in raised(step(Tick(), after_s=2))] == ["SRC-j-01"]
+
+
+def test_a_plc_on_its_own_rules_alarms_when_it_stays_so(step):
+    def watchdog(taken_over):
+        return WatchdogObserved(plc="plc-1", taken_over=taken_over, observed_at_ns=1)
+
+    assert raised(step(watchdog(True))) == []
+    assert raised(step(Tick(), after_s=9)) == []
+    assert raised(step(Tick(), after_s=1)) == [
+        ("PLC-plc-1", 2, "PLC 1 tự điều khiển tại chỗ", "PLC 1 follows its own rules")
+    ]
+    assert step(watchdog(False)) == []
+    (answer,) = step(Tick(), after_s=5)
+    assert type(answer) is AlarmReturned
 
 
 def test_by_a_fast_clock_there_is_more_time_to_speak(step):

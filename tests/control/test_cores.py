@@ -36,6 +36,7 @@ from causeway.events import (
     SourceReached,
     StageRequested,
     Tick,
+    WatchdogObserved,
 )
 from control.alarms import Alarms
 from control.closures import Closures
@@ -145,6 +146,7 @@ INPUTS = st.one_of(
     st.builds(StageRequested, junction=st.just("j-01"), stage=st.sampled_from(["ns", "ew"]), by=BY),
     st.builds(SourceLost, source=ASSET, why=st.just("")),
     st.builds(SourceReached, source=ASSET),
+    st.builds(WatchdogObserved, plc=ASSET, taken_over=st.booleans(), observed_at_ns=st.just(1)),
     st.builds(
         CommandUnconfirmed,
         command=st.just(Address(1, 1)),

@@ -438,6 +438,19 @@ def test_rejections_are_counted_by_reason_with_their_last_sample(told: Told) -> 
     assert row["sample"] == "malformed: b"
 
 
+def test_after_a_start_nothing_is_known_of_a_source_until_it_is_heard(told: Told) -> None:
+    told.at(1, e.SourceReached(source="plc-1"))
+    told.at(1, e.WatchdogObserved(plc="plc-1", taken_over=True, observed_at_ns=1))
+    told.at(2, e.SourceLost(source="sg-1", why="no message"))
+    assert told.row("sources", "plc-1")["local"] is True
+    told.at(3, e.EngineStarted(version="1", site_hash="x"))
+    row, silent = told.row("sources", "plc-1"), told.row("sources", "sg-1")
+    assert (row["state"], row["local"]) == ("unknown", None)
+    assert (silent["state"], silent["why"]) == ("unknown", "")
+    told.at(4, e.WatchdogObserved(plc="plc-1", taken_over=False, observed_at_ns=4))
+    assert told.row("sources", "plc-1")["local"] is False
+
+
 def test_a_source_that_the_site_has_not_is_named_all_the_same(told: Told) -> None:
     told.at(1, e.Rejected(source="stranger", reason=e.Reason.UNKNOWN_ASSET, count=1))
     assert told.row("sources", "stranger")["rejected"] == {"unknown_asset": 1}
@@ -527,7 +540,6 @@ def test_a_state_of_another_form_is_refused(site: Site) -> None:
 
 
 SAID_ELSEWHERE = {
-    e.EngineStarted,  # the status row is the server's
     e.AlarmAcknowledgeRequested,  # requests are shown by what answers them
     e.AlarmShelveRequested,
     e.AlarmUnshelveRequested,

@@ -28,6 +28,7 @@ from causeway.events import (
     SourceLost,
     SourceReached,
     Tick,
+    WatchdogObserved,
 )
 from causeway.site import Site
 from scada.interlocks import Interlocks, is_new, next_sequence
@@ -261,6 +262,19 @@ def test_what_a_lost_plc_last_said_is_forgotten(room: Room) -> None:
     room.hear(answered("plc-1", 1, "accepted"))
     refused(room.pump(), "state_unknown")
     refused(room.gate(0.0), "state_unknown")
+
+
+def test_a_plc_that_follows_its_own_rules_is_told_nothing_until_it_hears_the_centre(
+    room: Room,
+) -> None:
+    room.hear(WatchdogObserved(plc="plc-2", taken_over=True, observed_at_ns=room.at_ns))
+    room.obey(room.gate(1.0))
+    room.hear(WatchdogObserved(plc="plc-1", taken_over=True, observed_at_ns=room.at_ns))
+    assert "plc-1" in refused(room.pump(), "plc_watchdog")
+    refused(room.pump(run=False), "plc_watchdog")
+    refused(room.gate(0.0), "plc_watchdog")
+    room.hear(WatchdogObserved(plc="plc-1", taken_over=False, observed_at_ns=room.at_ns))
+    assert isinstance(room.pump(), PumpCommanded)
 
 
 def test_after_a_restart_the_plant_is_read_before_anything_is_commanded(room: Room) -> None:

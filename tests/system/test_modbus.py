@@ -38,6 +38,7 @@ from causeway.events import (
     SourceLost,
     SourceReached,
     Step,
+    WatchdogObserved,
 )
 from causeway.site import GATE_QUANTITIES, PUMP_QUANTITIES, STATION_QUANTITIES, Site, load_site
 from scada import modbus
@@ -276,7 +277,12 @@ async def test_every_type_and_order_is_read_from_all_tables_in_one_event(
         point: (pytest.approx(value), Quality.GOOD) for point, _, value in ALL_KINDS
     }
     assert abs(event.observed_at_ns[0] - clock.now_ns()) < 30 * NS
-    assert [type(e) for e in inbox.events[:3]] == [SourceReached, CommandAnswered, ReadingsReceived]
+    assert [type(e) for e in inbox.events[:4]] == [
+        SourceReached,
+        WatchdogObserved,
+        CommandAnswered,
+        ReadingsReceived,
+    ]
 
 
 async def test_registers_are_read_in_few_requests(

@@ -428,7 +428,7 @@ async def tell(city: City, story: Story) -> None:
     await until(lambda: set(city.topics.modes().values()) == {"centre"})
     await first.ask("mode", asset=GATE, mode="manual")
     await until(lambda: first.tables["gates"].get(GATE, {}).get("opening") == 1.0)
-    await until(lambda: bool(city.registers.seen) and not city.registers.seen[-1].taken_over)
+    await until(lambda: first.tables["sources"][PLC]["local"] is False)
     await first.ask("gate", gate=GATE, opening_ratio=WANTED_RATIO)
     await city.kill_between_a_decision_and_its_sending(
         lambda: WANTED_RATIO + 0.1 < city.registers.opening_ratio < 0.95
@@ -456,6 +456,7 @@ async def tell(city: City, story: Story) -> None:
     third = await city.start_centre()
     story.alarms_of_the_third = {tag: dict(row) for tag, row in third.tables["alarms"].items()}
     await until(lambda: third.tables["gates"].get(GATE, {}).get("opening") is not None)
+    await until(lambda: third.tables["sources"][PLC]["local"] is False)
     await third.ask("gate", gate=GATE, opening_ratio=0.6)
     await until(lambda: city.registers.opening_ratio > WANTED_RATIO + 0.02)
     await until(lambda: confirmed_signals(third, third_ns) >= 3)
