@@ -19,6 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, cast, get_args
 
+from causeway.cancellation import heed_cancellation
 from causeway.clock import Clock
 from causeway.events import (
     Address,
@@ -109,6 +110,7 @@ class CommandEdge:
                 await self._write(waiting.command, waiting.address)
             except NotSent as error:
                 await self._put(self._unsent(waiting, str(error)))
+            heed_cancellation()
 
     async def _expire_all(self) -> None:
         while True:
