@@ -1,0 +1,43 @@
+"""What a junction's detectors, cameras and controller tell of one moment.
+
+Positions and speeds, no intentions: nothing here knows a route, a destination or what comes after
+the edge of the view. Missing detectors show as vehicles that are not there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Vehicle(NamedTuple):
+    """One on the way to the stop line, as a tracker of one approach has it.
+
+    `lanes` are those of the layout that it may come to. `track` names it while it is in view.
+    """
+
+    track: str
+    lanes: tuple[int, ...]
+    distance_m: float
+    speed_m_s: float
+    limit_m_s: float
+
+
+class Out(NamedTuple):
+    """An exit lane: vehicles on it, free metres at its start, speed of the last, how many stand."""
+
+    vehicles: int
+    free_m: float
+    last_speed_m_s: float
+    standing: int
+
+
+class Observed(NamedTuple):
+    """One junction at one moment. While `yellow_left_s` the stage is on its way to `wanted`."""
+
+    stage: int
+    wanted: int
+    green_s: int
+    yellow_left_s: int
+    vehicles: tuple[Vehicle, ...]
+    outs: tuple[Out, ...]
+    crossed: tuple[int, ...] = ()  # movements of the layout that a vehicle has just made

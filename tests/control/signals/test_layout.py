@@ -1,0 +1,78 @@
+"""A junction's layout is checked whole, and what it shows between two stages is safe."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.signals.layout import Lane, Layout, LayoutError, Movement, changing, checked, conflicts
+
+NORTH, EAST, OUT = (Lane(id_, 100.0, 13.9) for id_ in ("north", "east", "out"))
+SOUND = Layout(
+    id="X",
+    lanes=(NORTH, EAST),
+    exits=(OUT,),
+    movements=(Movement(0, 0, 0, (), (1,)), Movement(1, 0, 1, (0,), (0,))),
+    stages=("Gr", "rG"),
+    yellow_s=3.0,
+    min_green_s=7.0,
+    max_green_s=60.0,
+)
+
+stages = st.integers(1, 12).flatmap(
+    lambda n: st.tuples(*[st.text("Ggrs", min_size=n, max_size=n)] * 2)
+)
+
+
+def test_a_sound_layout_is_taken_as_it_is() -> None:
+    assert checked(SOUND) is SOUND
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stages": ()}, "with green: 0"),
+        ({"stages": ("Gr",)}, "with green: 1"),
+        ({"stages": ("Gr", "rGr")}, "stage 1 has 3 aspects"),
+        ({"stages": ("Gr", "ry")}, "none of G, g, r, s"),
+        ({"stages": ("Gr", "rs")}, "stage 1 has no green"),
+        ({"stages": ("Gr", "rG", "Gr")}, "stage 2 is the same as stage 0"),
+        ({"stages": ("Gr", "GG")}, "which cross"),
+        ({"movements": ()}, "no movement"),
+        ({"movements": (Movement(2, 0, 0),)}, "lane 2 of 2"),
+        ({"movements": (Movement(0, 1, 0),)}, "exit 1 of 1"),
+        ({"movements": (Movement(0, 0, -1),)}, "signal -1 of 2"),
+        ({"movements": (Movement(0, 0, 0, (), (0,)),)}, "meets movement 0"),
+        ({"movements": (Movement(0, 0, 0, (7,)),)}, "meets movement 7"),
+        ({"yellow_s": 0.0}, "yellow of 0 s"),
+        ({"min_green_s": 61.0}, "greens of 61 to 60 s"),
+    ],
+)
+def test_an_unsound_layout_is_refused_by_name(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(LayoutError, match=r"junction X: .*") as refused:
+        checked(SOUND._replace(**changes))  # type: ignore[arg-type]
+    assert said in str(refused.value)
+    assert refused.value.junction == "X"
+
+
+def test_one_of_two_that_cross_may_go_while_it_yields() -> None:
+    assert list(conflicts(SOUND, "Gg")) == []
+    assert list(conflicts(SOUND, "GG")) == [(0, 1), (1, 0)]
+
+
+@given(stages)
+def test_green_ends_by_yellow_and_begins_only_with_its_stage(pair: tuple[str, str]) -> None:
+    before, after = pair
+    for was, shown, will in zip(before, changing(before, after), after, strict=True):
+        assert (shown == "y") == (was in "Gg" and will not in "Gg")
+        if shown in "Gg":
+            assert shown == was
+            assert will in "Gg"
+
+
+@given(stages)
+def test_a_stage_changes_to_itself_without_a_change(pair: tuple[str, str]) -> None:
+    assert changing(pair[0], pair[0]) == pair[0]
+
+
+def test_a_turn_on_red_waits_for_its_stage_only_where_it_is_to_be_green() -> None:
+    assert changing("sssr", "sGrs") == "srrs"
