@@ -6,7 +6,8 @@ libsumo's own router. A driver whose goal is cut off goes to another exit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import libsumo
 
@@ -21,6 +22,7 @@ class Routes:
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
+        self.turns_left: dict[str, set[str]] = {}  # from edges of which a lane is closed
 
     def of_trip(self, trip: Trip) -> tuple[str, ...]:
         """A trip's route by its calls, as many as lie on a way without a circle."""
@@ -49,13 +51,18 @@ class Routes:
         edges = self._way(type_, here, goal)
         if not edges:  # it stands on a closed street itself, and first drives out of it
             edges = self._way(type_, ahead[1], goal)
-            edges = (here, *edges) if edges else ()
+            edges = (here, *edges) if edges and not self.is_cut((here, *edges)) else ()
         try:
             if edges:
                 libsumo.vehicle.setRoute(name, edges)
         except libsumo.TraCIException:
             return False  # it is past the last place where it could have turned
         return bool(edges)
+
+    def is_cut(self, way: Sequence[str]) -> bool:
+        """Whether a way has a turn that cannot be made from the lanes that are open."""
+        turns = itertools.pairwise(way)
+        return any(b not in self.turns_left.get(a, (b,)) for a, b in turns)
 
     def _way(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
         """The quickest open route to a goal or, when there is none, to another exit."""
@@ -68,11 +75,23 @@ class Routes:
         return (self._arrivals.exit_from(edge) for _ in range(ANOTHER_GOAL_TRIES))
 
     def _find(self, type_: str, here: str, goal: str) -> tuple[str, ...]:
-        """The quickest open route; empty when there is none, or when `here` itself is closed."""
+        """The quickest open route; empty when there is none, or when `here` itself is closed.
+
+        SUMO's router asks whether an edge has an open lane, not whether that lane leads on.
+        """
+        found, _ = self._quickest(type_, here, goal)
+        if not self.is_cut(found):
+            return found
+        cut = next(i for i in range(len(found)) if self.is_cut(found[: i + 1])) - 1
+        way = found[: cut + 1]
+        others = [self._quickest(type_, turn, goal) for turn in sorted(self.turns_left[way[-1]])]
+        open_ = [o for o in others if o[0] and not self.is_cut(o[0]) and not set(way) & set(o[0])]
+        return (*way, *min(open_, key=lambda o: o[1])[0]) if open_ else ()
+
+    def _quickest(self, type_: str, here: str, goal: str) -> tuple[tuple[str, ...], float]:
+        """SUMO's route and its seconds."""
         try:
-            found: tuple[str, ...] = libsumo.simulation.findRoute(
-                here, goal, type_, -1.0, AGGREGATED
-            ).edges
+            found = libsumo.simulation.findRoute(here, goal, type_, -1.0, AGGREGATED)
         except libsumo.TraCIException:
-            return ()
-        return found
+            return (), 0.0
+        return tuple(found.edges), float(found.travelTime)

@@ -25,7 +25,7 @@ STALL_PLACE_M = 45.0  # before the stop line
 BUMPER_ROOM_M = 3.0
 BREAKDOWNS_MAX = 100  # ordered and not yet standing
 
-PlaceNew = Callable[[str, str, float], str]  # type, edge, metres along it; gives the name or ""
+PlaceNew = Callable[[str, str, int, float], str]  # type, edge, lane, metres along; the name or ""
 
 
 class _Breakdown(NamedTuple):
@@ -115,10 +115,16 @@ class Standstill:
         length_m = self._network.edges[edge].length_m
         at_m = max(length_m - STALL_PLACE_M, length_m / 2)
         from_m = min(max(at_m - 15.0, TYPES[type_].length_m + 0.1), at_m)
-        name = self._place_new(type_, edge, from_m)
+        lane = self._kerb_lane(edge, TYPES[type_].sumo_class)
+        name = self._place_new(type_, edge, lane, from_m)
         if name:
-            libsumo.vehicle.setStop(name, edge, at_m, 0, duration=0, until=breakdown.until_s)
+            libsumo.vehicle.setStop(name, edge, at_m, lane, duration=0, until=breakdown.until_s)
         return name
+
+    def _kerb_lane(self, edge: str, sumo_class: str) -> int:
+        """The open lane nearest to the kerb; the kerb's where none is."""
+        lanes = enumerate(self._network.edges[edge].lanes)
+        return next((i for i, e in lanes if sumo_class not in libsumo.lane.getDisallowed(e.id)), 0)
 
     def _stall_in_water(self, seen: Seen, depths_m: Mapping[str, float], now_s: float) -> None:
         for segment, depth_m in depths_m.items():

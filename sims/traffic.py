@@ -14,7 +14,7 @@ Laws of this file:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import libsumo
@@ -34,7 +34,7 @@ from sims.passability import (
 )
 from sims.routes import Routes
 from sims.scenario import Scenario
-from sims.standstill import Standstill
+from sims.standstill import BRAKING_M_S2, Standstill
 from sims.vehicle_types import TYPES, WORKS, Vehicles, types_file
 
 NS = 1_000_000_000
@@ -52,6 +52,9 @@ QUEUE_DETECTOR_M = 80.0
 FLOW_OVER_S = 180.0
 DEPTH_STEP_M = 0.005  # a smaller change of the water changes nobody's driving
 WORKS_S = 1e6  # until the lane is opened again
+WORKS_AFTER_S = 8.0  # who turns into the lane as it is closed is by then out of the junction
+WORKS_GAP_M = 1.5  # between barriers: nobody fits in
+WORKS_CLEAR_M = 8.0  # of both ends of the street: who turns there needs the corner
 KEEPS_BESIDE_M = 1.2  # how far from the middle of its lane a motorbike likes to ride
 
 
@@ -92,7 +95,9 @@ class Traffic:
         self._was_on: dict[str, str] = {}
         self._depths_m: dict[str, float] = {}
         self._banned: dict[str, tuple[str, ...]] = {}
-        self._works: dict[tuple[str, int], str] = {}
+        self._works: dict[tuple[str, int], list[str]] = {}  # the barriers that stand
+        # From when on and where others are to stand.
+        self._works_due: dict[tuple[str, int], tuple[float, deque[float]]] = {}
         self._kept_out: dict[str, tuple[str, ...]] = {}
         self._calls_at: dict[str, str] = {}
         self._rain_mm_h = 0.0
@@ -126,6 +131,7 @@ class Traffic:
             self._let_in(trip)
         self._standstill.step(self._seen, self._was_on, self._depths_m, self._steps * STEP_S)
         self._look_for_quicker_ways()
+        self._put_works()
         libsumo.simulationStep()
         self._steps += 1
         arrived = libsumo.simulation.getArrivedIDList()
@@ -211,29 +217,44 @@ class Traffic:
                 self._set_speed(edge)
 
     def close_lane(self, segment: str, lane: int, closed: bool) -> None:
-        """Close or open a lane, 1 at the kerb, in the segment's direction (or `SEG.back`)."""
+        """Close or open a lane, 1 at the kerb, in the segment's direction (or `SEG.back`).
+
+        Who drives in it gets over to the next one. A turn that only this lane leads to is closed
+        with it: without another way its drivers would stand at the stop line for good.
+        """
         edge = self.network.edges[segment]
         if not 1 <= lane <= len(edge.lanes):
             raise ValueError(f"{segment} has no lane {lane}; expected 1 to {len(edge.lanes)}")
-        works = self._works.pop((segment, lane), "")
-        if works:
+        for works in self._works.pop((segment, lane), ()):
             libsumo.vehicle.remove(works)
+        self._works_due.pop((segment, lane), None)
         if closed:
-            self._works[segment, lane] = self._put_works(edge, lane)
+            self._works[segment, lane] = []
+            from_s = self._steps * STEP_S + WORKS_AFTER_S
+            self._works_due[segment, lane] = (from_s, deque(_works_places_m(edge.length_m)))
+        self._set_lane(edge, lane)
+        lanes = [n for n in range(1, len(edge.lanes) + 1) if (segment, n) not in self._works]
+        links = [link for n in lanes for link in libsumo.lane.getLinks(edge.lanes[n - 1].id)]
+        self._routes.turns_left[segment] = {libsumo.lane.getEdgeID(link[0]) for link in links}
+        if len(lanes) == len(edge.lanes):
+            del self._routes.turns_left[segment]
+        if closed:
+            self._reroute(self._routes.is_cut)
 
-    def _put_works(self, edge: Edge, lane: int) -> str:
-        """Barriers across the middle of a lane.
-
-        An obstacle, because a lane that SUMO forbids over its whole length leaves those who must
-        turn from it standing at the stop line for good.
-        """
-        self._count += 1
-        name = f"works-{self._count}"
-        at_m = (edge.length_m + TYPES["works"].length_m) / 2
-        _add(name, "works", (edge.id,), departSpeed="0")
-        libsumo.vehicle.moveTo(name, edge.lanes[lane - 1].id, at_m)
-        libsumo.vehicle.setStop(name, edge.id, at_m, lane - 1, WORKS_S)
-        return name
+    def _put_works(self) -> None:
+        """Set up each closed lane's barriers, each once its place is free of vehicles."""
+        for (segment, lane), (from_s, places_m) in self._works_due.items():
+            edge = self.network.edges[segment]
+            if self._steps * STEP_S < from_s:
+                continue
+            while places_m and _is_free(edge.lanes[lane - 1].id, places_m[0]):
+                at_m = places_m.popleft()
+                self._count += 1
+                name = f"works-{self._count}"
+                _add(name, "works", (segment,), departSpeed="0")
+                libsumo.vehicle.moveTo(name, edge.lanes[lane - 1].id, at_m)
+                libsumo.vehicle.setStop(name, segment, at_m, lane - 1, WORKS_S)
+                self._works[segment, lane].append(name)
 
     def ban(self, segment: str, classes: Iterable[str]) -> None:
         """Keep classes (of passability.KINDS) out of a segment; with none, let all in again."""
@@ -256,18 +277,27 @@ class Traffic:
         for edge in self.network.edges_of(segment):
             if self._kept_out.get(edge, ()) != out:
                 self._kept_out[edge] = out
-                for lane in self.network.edges[edge].lanes:
-                    libsumo.lane.setDisallowed(lane.id, out)
+                for lane in range(1, len(self.network.edges[edge].lanes) + 1):
+                    self._set_lane(self.network.edges[edge], lane)
                 changed = True
         if changed:
-            self._reroute_around(set(self.network.edges_of(segment)))
+            edges = set(self.network.edges_of(segment))
+            self._reroute(lambda way: not edges.isdisjoint(way[1:]))
 
-    def _reroute_around(self, edges: set[str]) -> None:
-        """Who meant to drive there finds another way, or another place to go to."""
+    def _set_lane(self, edge: Edge, lane: int) -> None:
+        """Keep out of a lane whom its edge keeps out, and everybody where it is closed."""
+        closed = (edge.id, lane) in self._works
+        kept_out = EVERY_CLASS if closed else self._kept_out.get(edge.id, ())
+        libsumo.lane.setDisallowed(edge.lanes[lane - 1].id, kept_out)
+
+    def _reroute(self, blocked: Callable[[tuple[str, ...]], bool]) -> None:
+        """Whose way ahead is blocked finds another way, or another place to go to."""
         for name in (*self._seen.names, *libsumo.simulation.getPendingVehicles()):
+            if name.startswith("works-"):  # it goes nowhere, and may just have been removed
+                continue
             at = max(libsumo.vehicle.getRouteIndex(name), 0)
             ahead = libsumo.vehicle.getRoute(name)[at:]
-            if not edges.isdisjoint(ahead[1:]) and not self._routes.redirect(name, list(ahead)):
+            if blocked(ahead) and not self._routes.redirect(name, list(ahead)):
                 self.turned_away += 1
 
     def _look_for_quicker_ways(self) -> None:
@@ -296,13 +326,15 @@ class Traffic:
 
     # -- who comes in
 
-    def _place(self, type_: str, edge: str, from_m: float) -> str:
-        """A new vehicle somewhere on an edge, as soon as there is room; gives its name or ""."""
-        return self._let_in(Trip(edge, self._arrivals.exit_from(edge), type_), from_m=from_m)
+    def _place(self, type_: str, edge: str, lane: int, from_m: float) -> str:
+        """A new vehicle somewhere on a lane, as soon as there is room; gives its name or ""."""
+        return self._let_in(Trip(edge, self._arrivals.exit_from(edge), type_), at=(lane, from_m))
 
-    def _let_in(self, trip: Trip, under_way: bool = False, from_m: float | None = None) -> str:
+    def _let_in(
+        self, trip: Trip, under_way: bool = False, at: tuple[int, float] | None = None
+    ) -> str:
         """Add a vehicle with the quickest route it may use; gives its name, "" for no way in."""
-        if len(self._was_on) >= RUNNING_MAX and from_m is None:
+        if len(self._was_on) >= RUNNING_MAX and at is None:
             self.turned_away += 1
             return ""
         edges = self._routes.of_trip(trip)
@@ -315,9 +347,9 @@ class Traffic:
             name,
             trip.type,
             edges,
-            departLane="0" if from_m is not None else "random" if under_way else "best",
-            departPos="random_free" if under_way else "base" if from_m is None else str(from_m),
-            departSpeed="0" if under_way or from_m is not None else "max",
+            departLane=str(at[0]) if at else "random" if under_way else "best",
+            departPos=str(at[1]) if at else "random_free" if under_way else "base",
+            departSpeed="0" if under_way or at else "max",
         )
         calls = [call for call in trip.calls if call in edges]
         if calls:
@@ -326,6 +358,26 @@ class Traffic:
             offset_m = self._random.uniform(-KEEPS_BESIDE_M, KEEPS_BESIDE_M)
             libsumo.vehicle.setLateralAlignment(name, f"{offset_m:.2f}")
         return name
+
+
+def _works_places_m(length_m: float) -> list[float]:
+    """Where the fronts of barriers stand that close a lane; one, if need be, on a short street."""
+    long_m = TYPES["works"].length_m
+    last_m = max(length_m - WORKS_CLEAR_M, min((length_m + long_m) / 2, length_m))
+    count = int((last_m - WORKS_CLEAR_M - long_m) // (long_m + WORKS_GAP_M)) + 1
+    return [last_m - i * (long_m + WORKS_GAP_M) for i in reversed(range(max(count, 1)))]
+
+
+def _is_free(lane: str, front_m: float) -> bool:
+    """Whether a barrier can be put there: no vehicle is there or too fast to stop before it."""
+    back_m = front_m - TYPES["works"].length_m
+    for name in libsumo.lane.getLastStepVehicleIDs(lane):
+        at_m = libsumo.vehicle.getLanePosition(name)
+        speed_m_s = libsumo.vehicle.getSpeed(name)
+        stops_m = at_m + speed_m_s * STEP_S + speed_m_s**2 / 2 / BRAKING_M_S2
+        if back_m < stops_m + WORKS_GAP_M and at_m - libsumo.vehicle.getLength(name) < front_m:
+            return False
+    return True
 
 
 def _add(name: str, type_: str, edges: tuple[str, ...], **departure: str) -> None:

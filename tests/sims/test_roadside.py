@@ -90,9 +90,12 @@ def test_a_sign_closes_a_lane_and_opens_it_again(evening: Evening) -> None:
         return [vehicles.getLaneID(v) for v in vehicles.getIDList() if v.startswith("works")]
 
     assert evening.show(1, "THI CÔNG\nĐÓNG LÀN 1") == "accepted"
-    assert blocked() == ["rd-ew01_0"]
+    evening.run(15)
+    assert set(blocked()) == {"rd-ew01_0"}
+    assert "motorcycle" in disallowed("rd-ew01_0") - disallowed("rd-ew01_1")
     assert evening.show(2, "") == "accepted"
     assert blocked() == []
+    assert "motorcycle" not in disallowed("rd-ew01_0")
 
 
 def test_a_sign_bans_a_class_from_its_segments(evening: Evening) -> None:

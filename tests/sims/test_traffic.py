@@ -246,8 +246,50 @@ def run(closed):
 tell(open=run(False), closed=run(True))
 """)
     (flow_open, works_open, _), (flow_closed, works_closed, left) = told["open"], told["closed"]
-    assert (works_open, works_closed, left) == (0, 1, 0)
+    assert works_open == left == 0
+    assert works_closed > 8  # from one end to the other
     assert 300 < flow_closed < 0.8 * flow_open
+
+
+def test_a_closed_lane_is_empty_and_turns_from_it_are_made_elsewhere(simulated: Any) -> None:
+    told = simulated("""
+def run(lane):
+    city = traffic(5000.0)
+    drive(city, 30)
+    if lane:
+        city.close_lane("rd-ew01", lane, True)
+    drive(city, 30)
+    seen, waited = [0, 0], 0.0
+    for _ in range(135):
+        drive(city, 1)
+        for i in (0, 1):
+            there = libsumo.lane.getLastStepVehicleIDs(f"rd-ew01_{i}")
+            there = [v for v in there if not v.startswith("works")]
+            seen[i] += len(there)
+            waited = max([waited, *map(libsumo.vehicle.getWaitingTime, there)])
+    city.close()
+    return seen, waited
+tell(kerb=run(1), other=run(2))
+""")
+    (in_kerb, beside), waited = told["kerb"]
+    assert in_kerb == 0 < beside
+    assert waited < 120  # two cycles: nobody stands for a turn that cannot be made
+    (beside, in_other), waited = told["other"]
+    assert in_other == 0 < beside
+    assert waited < 120
+
+
+def test_a_bus_breaks_down_beside_a_closed_kerb_lane(simulated: Any) -> None:
+    told = simulated("""
+city = traffic(0.0)
+drive(city, 5)
+city.close_lane("rd-ew01", 1, True)
+city.stall_vehicle("rd-ew01", "bus", 60.0)
+drive(city, 40)
+stopped = [v for v in on(city, "rd-ew01") if v.startswith("bus") and libsumo.vehicle.isStopped(v)]
+tell(lanes=[libsumo.vehicle.getLaneIndex(v) for v in stopped])
+""")
+    assert told["lanes"] == [1]
 
 
 def test_a_ban_turns_its_classes_away_and_no_others(simulated: Any) -> None:

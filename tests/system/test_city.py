@@ -3,7 +3,8 @@
 No centre is there. A gauge, a detector and a camera are read from the broker, signs and pumps are
 commanded by MQTT and Modbus as docs/INTERFACES.md says. One field runs twelve times as fast as the
 wall's clock: signs are set and pumps stopped in the middle of it. Beside it the water alone runs
-through a rising tide with a gate that is stuck open.
+through a rising tide with a gate that is stuck open. Before them the same traffic drives in two
+equal streets, so full that they need both their lanes, and a sign closes a lane of the second.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from causeway.children import CAUSEWAY, Children
 from causeway.clock import NS, ScaledClock, clock_spec
 from causeway.servers import start_nats
 from causeway.site import Site, load_site
+from sims.city import LANE_WIDTH_M, Projection
+from sims.optics import optics_of
 from sims.scenario import load_scenario
 
 pytestmark = pytest.mark.system
@@ -95,6 +98,94 @@ target = "g-ben-nghe"
 kind = "stuck"
 at = 2025-11-06T14:20:00+07:00
 """
+# A street with two lanes towards a signal, its sign and its camera at the kerb.
+STREET = """
+[site]
+id = "street"
+name = "Một con phố"
+name_en = "One street"
+timezone = "Asia/Ho_Chi_Minh"
+datum = "hon_dau"
+centre = [106.7000, 10.7800]
+credit = "made for tests"
+
+[[quantity]]
+id = "queue_veh"
+unit = "veh"
+min = 0
+max = 200
+
+[[quantity]]
+id = "flow_veh_h"
+unit = "veh/h"
+min = 0
+max = 8000
+
+[[sign]]
+id = "vms"
+name = "Bảng"
+at = [106.6989, 10.77993]
+segments = ["rd-street"]
+
+[[camera]]
+id = "cam"
+name = "Một con phố"
+at = [106.6990, 10.77993]
+segment = "rd-street"
+bearing_deg = 90
+fps = 4.0
+road = [[0.0, 1.0], [0.44, 0.3], [0.48, 0.3], [0.26, 1.0]]
+
+[[junction]]
+id = "j"
+name = "Ngã tư"
+at = [106.7014, 10.7800]
+group = [
+    { id = "w", segment = "rd-street" },
+    { id = "s", segment = "rd-south" },
+    { id = "n", segment = "rd-north" },
+]
+stage = [
+    { id = "w", green = ["w"] },
+    { id = "s-n", green = ["s", "n"] },
+]
+conflicts = [["w", "s"], ["w", "n"]]
+"""
+ROAD = """
+[[segment]]
+id = "{id}"
+name = "{id}"
+line = [{start}, {end}]
+lanes = {lanes}
+one_way = {one_way}
+speed_limit_km_h = 50
+low_point = {end}
+low_point_m = 2.0
+"""
+STREET += "".join(
+    ROAD.format(id=id_, start=start, end=end, lanes=lanes, one_way=str(lanes > 1).lower())
+    for id_, start, end, lanes in (
+        ("rd-in", [106.6965, 10.78], [106.6986, 10.78], 2),
+        ("rd-street", [106.6986, 10.78], [106.7014, 10.78], 2),
+        ("rd-out", [106.7014, 10.78], [106.7032, 10.78], 2),
+        ("rd-north", [106.7014, 10.78], [106.7014, 10.7818], 1),
+        ("rd-south", [106.7014, 10.7782], [106.7014, 10.78], 1),
+    )
+)
+RUSH = """
+id = "rush"
+name = "Giờ cao điểm"
+name_en = "Rush hour"
+start = 2025-11-06T14:20:00+07:00
+seed = 5
+
+[traffic]
+veh_h = 3500.0
+motorbike_share = 0.78
+"""
+CLOSED = "ĐÓNG LÀN 1"  # at the kerb
+QUEUE, FLOW = "j/w/queue_veh", "j/w/flow_veh_h"
+READ_BEFORE, READ_SINCE, READ_AFTER = 20, 20, 40  # of a detector, each 6 s
 
 
 class Played(NamedTuple):
@@ -107,6 +198,7 @@ class Played(NamedTuple):
 
 STREETS = Played("king_tide_by_day", KING_TIDE_BY_DAY, 12.0)
 TIDE = Played("stuck_gate", STUCK_GATE, 250.0)
+LANES = Played("rush", RUSH, 25.0)
 Pixels = NDArray[np.uint8]
 
 
@@ -252,8 +344,9 @@ async def city(folder: Path) -> AsyncIterator[City]:
     try:
         cameras = [c.id for c in site.cameras if c.id not in (*EMPTIED, FLOODED)]
         drawn = (f"--elsewhere={camera}" for camera in cameras)
-        tide, _, _ = await start(fields, folder, site, TIDE, "field-water")
-        streets, clock, ports = await start(fields, folder, site, STREETS, "field", *drawn)
+        water, whole = (Started(c, folder / c, CITY, fields[c]) for c in fields)
+        tide, _, _ = await start(water, site, TIDE)
+        streets, clock, ports = await start(whole, site, STREETS, *drawn)
         station = Station(ports[PUMPS_PLC], clock)
         told = (tide.watch(), streets.watch(), station.keep_alive())
         watching += map(asyncio.create_task, told)
@@ -265,26 +358,30 @@ async def city(folder: Path) -> AsyncIterator[City]:
             await children.stop_all()
 
 
+class Started(NamedTuple):
+    """A field to be started: its command, its data, its site and whose children it is."""
+
+    command: str
+    data: Path
+    city: Path
+    children: Children
+
+
 async def start(
-    fields: dict[str, Children],
-    folder: Path,
-    site: Site,
-    played: Played,
-    command: str,
-    *more: str,
+    field: Started, site: Site, played: Played, *more: str
 ) -> tuple[Topics, ScaledClock, dict[str, int]]:
     """A field with a broker of its own."""
-    data, children = folder / command, fields[command]
+    data, children = field.data, field.children
     scenario = data / f"{played.name}.toml"
     scenario.write_text(played.text)
     clock = ScaledClock(load_scenario(scenario, site).start_ns, time.time_ns(), played.speed)
     ports = free_ports(site)
     nats = await start_nats(children, data)
-    work, of = ("--work", ("--site", str(CITY))) if command == "field-water" else ("--data", ())
+    parts = {"field": ("--data",)}.get(field.command, ("--site", str(field.city), "--work"))
     await children.start(
-        command,
+        field.command,
         [
-            *(CAUSEWAY, command, *of, "--scenario", str(scenario), work, str(data / "work")),
+            *(CAUSEWAY, field.command, "--scenario", str(scenario), *parts, str(data / "work")),
             *("--clock", clock_spec(clock), *more),
             *(f"--plc={plc}=127.0.0.1:{port}" for plc, port in ports.items()),
         ],
@@ -340,6 +437,92 @@ def picture(jpeg: bytes) -> Pixels:
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     return np.asarray(decoded, np.uint8)
+
+
+# --- a closed lane -------------------------------------------------------------------------------
+
+
+class Driven(NamedTuple):
+    """What a street's devices said for a while."""
+
+    queue_veh: float  # mean
+    flow_veh_h: float
+    pictures: list[Pixels]
+
+
+class Street(NamedTuple):
+    """Before its sign spoke, and a while after."""
+
+    before: Driven
+    after: Driven
+
+
+class Streets(NamedTuple):
+    """Two equal ones; a lane of the second is closed."""
+
+    site: Site
+    without: Street
+    closed: Street
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two_streets(folder: Path) -> Streets:
+    """The same traffic, with every lane open and with one closed by the sign."""
+    city = folder / "street"
+    city.mkdir()
+    (city / "site.toml").write_text(STREET)
+    site = load_site(city)
+    data = [folder / "without", folder / "closed"]
+    fields = [Children(one / "log") for one in data]
+    watching: list[asyncio.Task[None]] = []
+    try:
+        streets = []
+        for one, children in zip(data, fields, strict=True):
+            street, _, _ = await start(Started("field-traffic", one, city, children), site, LANES)
+            watching.append(asyncio.create_task(street.watch()))
+            streets.append(street)
+        before = await read(streets, READ_BEFORE)
+        watching.append(asyncio.create_task(streets[1].show("vms", CLOSED)))
+        await read(streets, READ_SINCE)
+        after = await read(streets, READ_AFTER)
+        return Streets(site, *itertools.starmap(Street, zip(before, after, strict=True)))
+    finally:
+        for task in watching:
+            task.cancel()
+        for children in fields:
+            await children.stop_all()
+
+
+async def read(streets: list[Topics], readings: int) -> list[Driven]:
+    """So many readings of each detector, and the pictures taken meanwhile."""
+    for street in streets:
+        street.readings.clear()
+        street.frames.clear()
+    await until(lambda: all(len(s.readings[QUEUE]) >= readings for s in streets))
+    return [
+        Driven(
+            float(np.mean(s.readings[QUEUE])), s.newest(FLOW), list(map(picture, s.frames["cam"]))
+        )
+        for s in streets
+    ]
+
+
+def test_a_lane_closed_by_a_sign_makes_the_queue_longer(two_streets: Streets) -> None:
+    without, closed = two_streets.without.after, two_streets.closed.after
+    assert closed.queue_veh > 1.5 * without.queue_veh > 0
+    # Who meant to drive in the closed lane passes in the other one.
+    assert closed.flow_veh_h > 0.4 * without.flow_veh_h
+
+
+def test_the_camera_sees_nobody_drive_in_a_closed_lane(two_streets: Streets) -> None:
+    site, without, closed = two_streets
+    kerb, other = strip(site, 1), strip(site, 2)
+    for driven in (*without, closed.before):
+        assert moving(driven.pictures, kerb) > 0.005
+    assert moving(closed.after.pictures, kerb) < 0.001
+    road, works = still_of(closed.before.pictures), still_of(closed.after.pictures)
+    assert apart(works, road, kerb) > 0.5  # barriers stand there
+    assert np.mean([apart(one, road, other) for one in closed.after.pictures]) > 0.03
 
 
 # --- traffic -------------------------------------------------------------------------------------
@@ -403,11 +586,32 @@ def road_of(site: Site, camera: str) -> NDArray[np.bool_]:
 
 
 def vehicles(city: City, seen: Seen, camera: str) -> float:
-    """The share of the road under what was not there before and is not there for long."""
-    pictures, road = seen.pictures[camera], road_of(city.site, camera)
-    still = cv2.blur(still_of(pictures), (7, 7)).astype(float)
-    shares = []
-    for one in pictures:
-        apart = np.abs(cv2.blur(one, (7, 7)).astype(float) - still).max(axis=2)
-        shares.append(float((apart[road] > 40).mean()))
-    return float(np.mean(shares))
+    """The share of the camera's road under vehicles."""
+    return moving(seen.pictures[camera], road_of(city.site, camera))
+
+
+def moving(pictures: list[Pixels], where: NDArray[np.bool_]) -> float:
+    """The share of a place under what was not there before and is not there for long."""
+    still = still_of(pictures)
+    return float(np.mean([apart(one, still, where) for one in pictures]))
+
+
+def apart(one: Pixels, other: Pixels, where: NDArray[np.bool_]) -> float:
+    """The share of a place that looks different in two pictures."""
+    blurred = (cv2.blur(p, (7, 7)).astype(float) for p in (one, other))
+    return float((np.abs(np.subtract(*blurred)).max(axis=2)[where] > 40).mean())
+
+
+def strip(site: Site, lane: int) -> NDArray[np.bool_]:
+    """A lane of the street in its camera's picture, 1 at the kerb, 12 to 60 m before it."""
+    (camera,) = site.cameras
+    optics = optics_of(camera, Projection(site.centre), (640, 360))
+    middle_m = (lane - 1.5) * LANE_WIDTH_M  # north of the street's middle
+    corners = [
+        (optics.x_m + ahead_m, middle_m + beside_m, 0.0)
+        for ahead_m, beside_m in ((12.0, -1.2), (60.0, -1.2), (60.0, 1.2), (12.0, 1.2))
+    ]
+    outline = optics.polygon(np.array(corners, np.float32))
+    assert outline is not None
+    mask = np.zeros((360, 640), np.uint8)
+    return np.asarray(cv2.fillPoly(mask, [outline.astype(np.int32)], 1), np.bool_)
