@@ -1,0 +1,1 @@
+"""Methods of signal control against each other, on SUMO scenarios."""

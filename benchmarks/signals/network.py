@@ -1,0 +1,185 @@
+"""Reads junction layouts, and the lanes that lead to them, from a SUMO net.
+
+In comes a net file, and for each signal the states of the program that runs there; out come the
+layouts that can be controlled, each checked, and for the others the reason why not. What leads to
+the stop lines follows in `approaches.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sumolib
+
+from benchmarks.signals.approaches import VIEW_M, Feeder, approaches
+from control.signals.layout import (
+    GREEN,
+    PERMISSIVE,
+    RED,
+    Lane,
+    Layout,
+    LayoutError,
+    Movement,
+    Upstream,
+    checked,
+    conflicts,
+)
+
+YELLOW_S, MIN_GREEN_S, MAX_GREEN_S = 3.0, 7.0, 120.0
+
+__all__ = ["VIEW_M", "Feeder", "Network", "read_network"]
+
+
+class Network(NamedTuple):
+    """All that is controlled, by junction; `unusable` gives the reason for the other signals."""
+
+    layouts: dict[str, Layout]
+    feeders: dict[str, tuple[Feeder, ...]]
+    upstream: dict[str, tuple[Upstream, ...]]
+    unusable: dict[str, str]
+
+
+class _Link(NamedTuple):
+    """One connection under a signal, with its node's own count of it (-1: none)."""
+
+    lane: int
+    exit: int
+    signal: int
+    connection: Any
+    node: Any
+    place: int
+
+
+def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = None) -> Network:
+    """`programs`: the states of each signal's phases; without it the net's last program counts.
+
+    Raises LayoutError where no junction can be used.
+    """
+    net = sumolib.net.readNet(
+        str(net_file), withPrograms=True, withInternal=True, withPedestrianConnections=True
+    )
+    layouts: dict[str, Layout] = {}
+    unusable: dict[str, str] = {}
+    for light in sorted(net.getTrafficLights(), key=lambda light: str(light.getID())):
+        states = _states(light) if programs is None else programs.get(light.getID(), ())
+        try:
+            layouts[light.getID()] = _layout(net, light, states)
+        except LayoutError as error:
+            unusable[error.junction] = error.why
+    if not layouts:
+        reasons = "; ".join(f"{id_}: {why}" for id_, why in unusable.items())
+        raise LayoutError(net_file.name, f"no traffic light that can be used ({reasons or 'none'})")
+    controlled = {
+        (layout.lanes[m.lane].id, layout.exits[m.exit].id): (id_, i)
+        for id_, layout in layouts.items()
+        for i, m in enumerate(layout.movements)
+    }
+    found = {id_: approaches(net, layout, controlled) for id_, layout in layouts.items()}
+    return Network(
+        layouts,
+        {id_: feeders for id_, (feeders, _) in found.items()},
+        {id_: upstream for id_, (_, upstream) in found.items()},
+        unusable,
+    )
+
+
+def _states(light: Any) -> list[str]:
+    programs = list(light.getPrograms().values())
+    return [phase.state for phase in programs[-1].getPhases()] if programs else []
+
+
+def _layout(net: Any, light: Any, states: Sequence[str]) -> Layout:
+    if not states:
+        raise LayoutError(light.getID(), "no program")
+    lanes: dict[str, int] = {}
+    exits: dict[str, int] = {}
+    links = [
+        _link(light.getID(), incoming, outgoing, signal, lanes, exits)
+        for incoming, outgoing, signal in light.getConnections()
+    ]
+
+    def lane_of(id_: str) -> Lane:
+        lane = net.getLane(id_)
+        return Lane(id_, lane.getLength(), lane.getSpeed())
+
+    layout = Layout(
+        id=light.getID(),
+        lanes=tuple(lane_of(id_) for id_ in lanes),
+        exits=tuple(lane_of(id_) for id_ in exits),
+        movements=tuple(_movement(number, links) for number in range(len(links))),
+        stages=tuple(dict.fromkeys(stage for state in states if (stage := _stage(state)))),
+        yellow_s=YELLOW_S,
+        min_green_s=MIN_GREEN_S,
+        max_green_s=MAX_GREEN_S,
+    )
+    return checked(_mended(layout))
+
+
+def _stage(state: str) -> str:
+    """The state of a phase that may stand as long as wanted, else nothing.
+
+    A signal that is off ("o", "O") leaves its links to the rule of the road: they go and yield.
+    """
+    if "y" in state or "Y" in state or "u" in state or not {"G", "g"} & set(state):
+        return ""
+    return state.replace("o", PERMISSIVE).replace("O", PERMISSIVE).replace("R", RED)
+
+
+def _link(
+    id_: str,
+    incoming: Any,
+    outgoing: Any,
+    signal: int,
+    lanes: dict[str, int],
+    exits: dict[str, int],
+) -> _Link:
+    if incoming.getID().startswith(":") or outgoing.getID().startswith(":"):
+        raise LayoutError(id_, "a pedestrian crossing, which no method here can serve")
+    connection = next(
+        (c for c in incoming.getOutgoing() if c.getToLane().getID() == outgoing.getID()), None
+    )
+    if connection is None:
+        raise LayoutError(id_, f"no connection from {incoming.getID()} to {outgoing.getID()}")
+    node = connection.getFrom().getToNode()
+    if node.getType().startswith("rail"):
+        raise LayoutError(id_, f"a {node.getType().replace('_', ' ')}")
+    return _Link(
+        lanes.setdefault(incoming.getID(), len(lanes)),
+        exits.setdefault(outgoing.getID(), len(exits)),
+        signal,
+        connection,
+        node,
+        node.getLinkIndex(connection),
+    )
+
+
+def _movement(number: int, links: Sequence[_Link]) -> Movement:
+    """With whom it shares road: only links of one node can, a joined junction has several."""
+    mine = links[number]
+    crosses = [
+        other
+        for other, theirs in enumerate(links)
+        if other != number
+        and theirs.node is mine.node
+        and min(mine.place, theirs.place) >= 0
+        and mine.node.areFoes(mine.place, theirs.place)
+    ]
+    yields = [o for o in crosses if mine.node.forbids(links[o].connection, mine.connection)]
+    return Movement(mine.lane, mine.exit, mine.signal, tuple(yields), tuple(crosses))
+
+
+def _mended(layout: Layout) -> Layout:
+    """Where a stage gives the way to two that cross, the one that would yield by rule yields."""
+    stages = []
+    for stage in layout.stages:
+        if len(stage) <= max((m.signal for m in layout.movements), default=0):
+            return layout  # too short: `checked` says so
+        aspects = list(stage)
+        for one, other in conflicts(layout, stage):
+            if other in layout.movements[one].yields_to:
+                aspects[layout.movements[one].signal] = PERMISSIVE
+        mended = "".join(aspects)
+        stages.append(mended if GREEN in mended or PERMISSIVE in mended else stage)
+    return layout._replace(stages=tuple(dict.fromkeys(stages)))
