@@ -201,6 +201,33 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _eval_signals(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    evaluation = import_module("benchmarks.signals.evaluation")
+    asked = evaluation.Options(
+        folders=tuple(options.folders),
+        seeds=options.seeds,
+        controllers=options.controllers or evaluation.CONTROLLERS,
+        seconds=options.seconds,
+        dead=options.dead,
+        lying=options.lying,
+        jobs=options.jobs,
+        out=options.out,
+    )
+    found = evaluation.signals_eval(asked, _say)
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _eval_signals_run(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    code: int = import_module("benchmarks.signals.evaluation").signals_run_main()
+    return code
+
+
 def _field_water(options: argparse.Namespace) -> int:
     from sims.field import water_main
 
@@ -300,6 +327,24 @@ def _positive(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"seen {text}, expected a whole number above 0")
+    return value
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    seeds = tuple(int(part) for part in text.split(","))
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise argparse.ArgumentTypeError(f"seen {text}, expected different numbers: 1,2,3")
+    return seeds
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def _print_summary(summary: Summary, as_json: bool) -> int:
     _say(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
     if as_json:
@@ -331,8 +376,33 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("what", nargs="*", help=f"some of {', '.join(BENCHMARKS)} (default: all)")
     bench.add_argument("--json", action="store_true")
 
+    _add_eval(commands)
     _add_children(commands)
     return parser
+
+
+def _add_eval(commands: Commands) -> None:
+    evaluate = commands.add_parser("eval", help="how good it is on public benchmarks")
+    kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
+    signals = kinds.add_parser("signals", help="signal control on SUMO scenarios")
+    signals.set_defaults(run=_eval_signals)
+    what = "a folder with a .sumocfg, or with a net and its routes"
+    signals.add_argument("folders", nargs="+", type=Path, metavar="DIR", help=what)
+    signals.add_argument("--seeds", type=_seeds, default=(1, 2, 3), help="1,2,3 (default)")
+    what = "some of causeway, fixed, actuated, delay_based, maxwave, maxpressure, maxwave_1s, "
+    what += "maxpressure_1s (default: all)"
+    signals.add_argument("--controllers", type=_list, default=(), metavar="A,B", help=what)
+    what = "simulated from the scenario's begin (default: to its end; without one 3600)"
+    signals.add_argument("--seconds", type=_whole, metavar="N", help=what)
+    what = "share of the lanes whose detector shows nothing"
+    signals.add_argument("--dead", type=float, default=0.0, metavar="SHARE", help=what)
+    what = "share of the lanes whose detector shows ghosts, or only half of the vehicles"
+    signals.add_argument("--lying", type=float, default=0.0, metavar="SHARE", help=what)
+    what = "simulations at once (default: one a core)"
+    signals.add_argument("--jobs", type=_whole, metavar="N", help=what)
+    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
+    signals.add_argument("--out", type=Path, metavar="FOLDER", help=what)
+    signals.add_argument("--json", action="store_true")
 
 
 def _add_demo(commands: Commands) -> None:
@@ -408,6 +478,9 @@ def _add_children(commands: Commands) -> None:
         process.add_argument("--scenario", type=Path, required=True)
         process.add_argument("--clock", required=True)
         process.add_argument("--work", type=Path, required=True)
+
+    run = commands.add_parser("eval-signals-run")
+    run.set_defaults(run=_eval_signals_run)
 
     vision = commands.add_parser("vision")
     vision.set_defaults(run=_vision)

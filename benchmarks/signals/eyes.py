@@ -1,0 +1,114 @@
+"""What detectors and cameras see around each junction in SUMO, and what faulty ones miss or invent.
+
+Out come `Observed`, the same for every method: positions and speeds within `VIEW_M` of the stop
+lines, no intentions. Faults are drawn by lane and seed. A dead lane shows nothing; of the lying
+ones every other shows a queue that always stands there, the rest every other vehicle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+import libsumo
+import numpy as np
+
+from benchmarks.signals.approaches import VIEW_M
+from benchmarks.signals.cabinet import Cabinet
+from benchmarks.signals.network import Network
+from control.signals.layout import Lane
+from control.signals.observed import Observed, Out, Vehicle
+
+STILL_M_S = 0.1  # as SUMO's own waiting time counts
+GHOSTS_MAX = 8
+GHOST_GAP_M = 7.5
+
+Sighting = tuple[float, float, str]  # position on the lane in m, speed in m/s, track
+
+
+class Faults(NamedTuple):
+    """Lanes whose detectors fail: dead, with so many ghosts, or blind to every other vehicle."""
+
+    dead: frozenset[str] = frozenset()
+    ghosts: Mapping[str, int] = {}
+    half: frozenset[str] = frozenset()
+
+
+def draw_faults(lanes: Sequence[str], dead_ratio: float, lying_ratio: float, seed: int) -> Faults:
+    """Shares of the lanes; the same for the same seed, whatever the method."""
+    rng = np.random.default_rng([seed, len(lanes)])
+    order = [lanes[i] for i in rng.permutation(len(lanes))]
+    dead = round(dead_ratio * len(lanes))
+    lying = order[dead : dead + round(lying_ratio * len(lanes))]
+    return Faults(
+        dead=frozenset(order[:dead]),
+        ghosts={lane: int(rng.integers(1, GHOSTS_MAX + 1)) for lane in lying[::2]},
+        half=frozenset(lying[1::2]),
+    )
+
+
+class Eyes:
+    """Sees all junctions of a network at once."""
+
+    def __init__(
+        self, network: Network, dead_ratio: float = 0.0, lying_ratio: float = 0.0, seed: int = 0
+    ) -> None:
+        self._network = network
+        self._length_m = {
+            f.lane: f.length_m for feeders in network.feeders.values() for f in feeders
+        } | {e.id: e.length_m for layout in network.layouts.values() for e in layout.exits}
+        self._lanes = sorted(self._length_m)
+        roads = [lane for lane in self._lanes if not lane.startswith(":")]
+        self._faults = draw_faults(roads, dead_ratio, lying_ratio, seed)
+
+    def look(self, cabinets: Mapping[str, Cabinet]) -> dict[str, Observed]:
+        """What there is to see now."""
+        on = {lane: seen for lane in self._lanes if (seen := self._seen_on(lane))}
+        return {
+            id_: Observed(
+                stage=cabinet.stage,
+                wanted=cabinet.wanted,
+                green_s=cabinet.green_s,
+                yellow_left_s=cabinet.yellow_left_s,
+                vehicles=self._approaching(id_, on),
+                outs=tuple(_out(exit_, on.get(exit_.id, [])) for exit_ in cabinet.layout.exits),
+            )
+            for id_, cabinet in cabinets.items()
+        }
+
+    def _seen_on(self, lane: str) -> list[Sighting]:
+        if lane in self._faults.dead:
+            return []
+        if lane in self._faults.ghosts:
+            return self._ghosts(lane)
+        position_m, speed_m_s = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
+        half = lane in self._faults.half
+        return [
+            (position_m(vehicle), speed_m_s(vehicle), vehicle)
+            for vehicle in libsumo.lane.getLastStepVehicleIDs(lane)
+            if not half or crc32(vehicle.encode()) % 2
+        ]
+
+    def _ghosts(self, lane: str) -> list[Sighting]:
+        places_m = (
+            self._length_m[lane] - GHOST_GAP_M * i for i in range(self._faults.ghosts[lane])
+        )
+        return [(p, 0.0, f"ghost {lane} {i}") for i, p in enumerate(places_m) if p > 0]
+
+    def _approaching(self, id_: str, on: Mapping[str, list[Sighting]]) -> tuple[Vehicle, ...]:
+        vehicles = []
+        for feeder in self._network.feeders[id_]:
+            for position_m, speed_m_s, track in on.get(feeder.lane, ()):
+                distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
+                if distance_m <= VIEW_M:
+                    vehicles.append(
+                        Vehicle(track, feeder.lanes, distance_m, speed_m_s, feeder.speed_m_s)
+                    )
+        return tuple(vehicles)
+
+
+def _out(exit_: Lane, there: Sequence[Sighting]) -> Out:
+    last_m, last_speed_m_s, _ = min(there, default=(exit_.length_m, exit_.speed_m_s, ""))
+    standing = sum(speed < STILL_M_S for _, speed, _ in there)
+    return Out(len(there), last_m, last_speed_m_s, standing)

@@ -1,0 +1,233 @@
+"""Compares what the controllers made of each scenario: the numbers, a table, a plot.
+
+A ratio is causeway's delay to that of the best other controller, which is the one of the least mean
+delay over the seeds. The worst seed's ratio compares both on that seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from statistics import fmean, geometric_mean, median, stdev
+from typing import Any
+
+from msgspec import Struct
+
+from benchmarks.signals.scenario import Scenario
+from benchmarks.signals.trips import Outcome
+
+OURS = "causeway"
+MEASURES = (
+    "waiting_s",
+    "stops",
+    "queue_veh",
+    "co2_kg",
+    "vehicles",
+    "completed",
+    "never_inserted",
+    "teleports",
+    "collisions",
+    "emergency_stops",
+    "decision_ms_median",
+)
+INK, OTHER, MARK = "#333333", "#9aa5b1", "#0b6e99"
+
+
+class Compared(Struct):
+    """One scenario: the outcomes of each controller, one a seed."""
+
+    scenario: Scenario
+    outcomes: dict[str, list[Outcome]] = {}
+
+    def delays_s(self, controller: str) -> list[float]:
+        return [outcome.delay_s for outcome in self.outcomes[controller]]
+
+    @property
+    def best_baseline(self) -> str | None:
+        """The other controller of the least mean delay; none where there is no other."""
+        others = [name for name in self.outcomes if name != OURS]
+        return min(others, key=lambda name: fmean(self.delays_s(name)), default=None)
+
+    @property
+    def ratios(self) -> tuple[float, float] | None:
+        """Of the means, and on the worst seed."""
+        best = self.best_baseline
+        if best is None or OURS not in self.outcomes or min(self.delays_s(best)) <= 0:
+            return None
+        ours, theirs = self.delays_s(OURS), self.delays_s(best)
+        worst = max(our / their for our, their in zip(ours, theirs, strict=True))
+        return fmean(ours) / fmean(theirs), worst
+
+
+class Report(Struct):
+    """All scenarios by name."""
+
+    controllers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    compared: dict[str, Compared]
+
+    def add(self, scenario: Scenario, controller: str, outcome: Outcome) -> None:
+        """Outcomes come in the order of the seeds."""
+        compared = self.compared.setdefault(scenario.name, Compared(scenario))
+        compared.outcomes.setdefault(controller, []).append(outcome)
+
+    @property
+    def ratio_geomean(self) -> float | None:
+        ratios = [c.ratios[0] for c in self.compared.values() if c.ratios]
+        return geometric_mean(ratios) if ratios and min(ratios) > 0 else None
+
+    @property
+    def decision_ms_median(self) -> float | None:
+        """Of causeway's runs, each by its own median."""
+        medians = [
+            outcome.decision_ms_median
+            for compared in self.compared.values()
+            for outcome in compared.outcomes.get(OURS, [])
+            if outcome.decision_ms_median is not None
+        ]
+        return median(medians) if medians else None
+
+    def found(self) -> dict[str, object]:
+        """What `--json` prints; ratios are null where causeway or any other is not compared."""
+        return {
+            "scenarios": {name: _found(compared) for name, compared in self.compared.items()},
+            "ratio_geomean": _rounded(self.ratio_geomean, 4),
+            "decision_ms_median": self.decision_ms_median,
+            "seeds": list(self.seeds),
+        }
+
+
+def _found(compared: Compared) -> dict[str, object]:
+    ratio, worst = compared.ratios or (None, None)
+    return {
+        "delay_s": {
+            name: [round(delay_s, 3) for delay_s in compared.delays_s(name)]
+            for name in compared.outcomes
+        },
+        "best_baseline": compared.best_baseline,
+        "ratio": _rounded(ratio, 4),
+        "ratio_worst_seed": _rounded(worst, 4),
+        "measures": {
+            name: {m: [_rounded(getattr(o, m), 4) for o in outcomes] for m in MEASURES}
+            for name, outcomes in compared.outcomes.items()
+        },
+        "junctions": len(compared.scenario.programs),
+        "unusable": compared.scenario.unusable,
+    }
+
+
+def _rounded(value: float | None, places: int) -> float | None:
+    return value if value is None or isinstance(value, int) else round(value, places)
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def table(report: Report) -> str:
+    """Mean and standard deviation of the delay over the seeds, ratios, and the other measures."""
+    return "\n".join([*_delays(report), "", *_ratios(report), "", *_measures(report)])
+
+
+def _delays(report: Report) -> Iterator[str]:
+    wide = max(map(len, report.compared), default=0)
+    yield f"delay in s, mean ± standard deviation over seeds {', '.join(map(str, report.seeds))}"
+    yield "  ".join([" " * wide, *(f"{name:>14}" for name in report.controllers)])
+    for name, compared in report.compared.items():
+        cells = (_spread(compared.delays_s(controller)) for controller in report.controllers)
+        yield "  ".join([f"{name:<{wide}}", *(f"{cell:>14}" for cell in cells)])
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{fmean(values):.1f}"
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+def _ratios(report: Report) -> Iterator[str]:
+    wide = max(map(len, report.compared), default=0)
+    for name, compared in report.compared.items():
+        line = f"{name:<{wide}}  best of the others: {compared.best_baseline or 'none'}"
+        if compared.ratios is not None:
+            ratio, worst = compared.ratios
+            line += f"; {OURS} to it: {ratio:.3f}, on the worst seed {worst:.3f}"
+        yield line
+    if report.ratio_geomean is not None:
+        yield f"geometric mean of the ratios: {report.ratio_geomean:.3f}"
+    if report.decision_ms_median is not None:
+        yield f"a decision for one junction: {report.decision_ms_median:.3f} ms (median)"
+
+
+def _measures(report: Report) -> Iterator[str]:
+    wide = max(map(len, [*report.controllers, *report.compared]))
+    heads = ("wait s", "stops", "queue", "CO2 kg", "done", "never in", "tele", "coll", "em.stop")
+    yield "means over the seeds; queue: vehicles standing in the net; never in: never inserted"
+    for name, compared in report.compared.items():
+        yield "  ".join([f"{name:<{wide}}", *(f"{head:>8}" for head in heads), "  ms"])
+        for controller, outcomes in compared.outcomes.items():
+            cells = (
+                f"{_mean(outcomes, measure):>8.{places}f}"
+                for measure, places in (
+                    ("waiting_s", 1),
+                    ("stops", 2),
+                    ("queue_veh", 1),
+                    ("co2_kg", 0),
+                    ("completed", 0),
+                    ("never_inserted", 1),
+                    ("teleports", 1),
+                    ("collisions", 1),
+                    ("emergency_stops", 1),
+                )
+            )
+            medians = [o.decision_ms_median for o in outcomes if o.decision_ms_median is not None]
+            spent = f"{median(medians):6.3f}" if medians else "     -"
+            yield "  ".join([f"{controller:<{wide}}", *cells, spent])
+
+
+def _mean(outcomes: Sequence[Outcome], measure: str) -> float:
+    return fmean(float(getattr(outcome, measure)) for outcome in outcomes)
+
+
+# --- the plot ----------------------------------------------------------------------------------
+
+
+def plot(report: Report, folder: Path, say: Callable[[str], None]) -> list[Path]:
+    """signals.png and signals.svg: the mean delays as bars, each seed as a dot."""
+    try:
+        figures = import_module("matplotlib.figure")
+    except ImportError:
+        say("no plot: matplotlib is not installed (pip install 'causeway[eval]')")
+        return []
+    columns = min(3, len(report.compared))
+    rows = -(-len(report.compared) // columns)
+    size = (1.2 + 3.6 * columns, 0.9 + rows * (0.8 + 0.27 * len(report.controllers)))
+    figure = figures.Figure(figsize=size, layout="constrained")
+    for number, (name, compared) in enumerate(report.compared.items(), 1):
+        _panel(figure.add_subplot(rows, columns, number), name, compared)
+    figure.supxlabel("mean delay of a vehicle in s (bar: mean, dots: seeds)", fontsize=9)
+    files = [folder / f"signals.{ending}" for ending in ("png", "svg")]
+    for file in files:
+        figure.savefig(file, dpi=150)
+    return files
+
+
+def _panel(axes: Any, name: str, compared: Compared) -> None:
+    """Bars are cut at four times the least delay, where others would be too short to compare."""
+    names = list(compared.outcomes)
+    means = [fmean(compared.delays_s(controller)) for controller in names]
+    limit = min(max(means), 4 * min(means)) * 1.2 or 1.0
+    colours = [MARK if controller == OURS else OTHER for controller in names]
+    axes.barh(names, means, color=colours, height=0.7)
+    for row, controller in enumerate(names):
+        delays = compared.delays_s(controller)
+        axes.plot(delays, [row] * len(delays), ".", color=INK, markersize=3)
+        if means[row] > limit:
+            axes.text(limit, row, f"{means[row]:.0f} ", ha="right", va="center", fontsize=7)
+    ratios = compared.ratios
+    title = name if ratios is None else f"{name} ({ratios[0]:.2f} of {compared.best_baseline})"
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_xlim(0, limit)
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=7)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,147 @@
+"""One SUMO simulation under one method of control.
+
+SUMO runs inside the process that calls `simulate`, so one at a time; `evaluation.py` spreads them.
+The methods decide once a second for all junctions from the same `Observed`, and act through the
+same `Cabinet`. Signals that none can use go on with the scenario's own programs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+import libsumo
+import msgspec
+from msgspec import Struct
+
+from benchmarks.signals.baselines import MaxPressure, MaxWave
+from benchmarks.signals.cabinet import Cabinet
+from benchmarks.signals.eyes import Eyes
+from benchmarks.signals.network import Network, read_network
+from benchmarks.signals.programs import KINDS, programs_of
+from benchmarks.signals.scenario import Scenario, quiet
+from benchmarks.signals.trips import Outcome, outcome
+from control.signals.observed import Observed
+
+CAUSEWAY = "causeway"
+PLANNER = "control.signals.planner"
+
+
+class Method(Protocol):
+    """Decides for all junctions once a second: the stage that each should have next."""
+
+    def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]: ...
+
+
+def _causeway(network: Network) -> Method:
+    method: Method = import_module(PLANNER).Planners(network.layouts, network.upstream)
+    return method
+
+
+# None: SUMO itself runs the signals, by the scenario's programs or by its own adaptive ones.
+METHODS: dict[str, Callable[[Network], Method] | None] = {
+    CAUSEWAY: _causeway,
+    "fixed": None,
+    **dict.fromkeys(KINDS),
+    "maxwave": lambda network: MaxWave(network, 10),
+    "maxpressure": lambda network: MaxPressure(network, 10),
+    "maxwave_1s": lambda network: MaxWave(network, 1),
+    "maxpressure_1s": lambda network: MaxPressure(network, 1),
+}
+
+
+class Run(Struct, frozen=True):
+    """What to simulate: `dead` and `lying` are the shares of lanes with such detectors."""
+
+    scenario: Scenario
+    controller: str
+    seed: int
+    dead: float = 0.0
+    lying: float = 0.0
+
+
+def planner_is_there() -> bool:
+    """Whether the controller "causeway" can be run."""
+    return find_spec(PLANNER) is not None
+
+
+def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = None) -> Outcome:
+    """From the scenario's begin to its end; `work` is an empty folder of its own.
+
+    `each_second` is called with the simulated time after every second's decisions.
+    """
+    started = time.perf_counter()
+    scenario = run.scenario
+    libsumo.start(["sumo", *_arguments(run, work)])
+    try:
+        decisions_s = _drive(run, each_second or (lambda at_s: None))
+    finally:
+        libsumo.close()
+    seconds = scenario.end_s - scenario.begin_s
+    found = outcome(work / "trips.xml", work / "statistics.xml", seconds)
+    return msgspec.structs.replace(
+        found,
+        decision_ms_median=round(median(decisions_s) * 1e3, 4) if decisions_s else None,
+        decisions=len(decisions_s),
+        wall_s=round(time.perf_counter() - started, 2),
+    )
+
+
+def _arguments(run: Run, work: Path) -> list[str]:
+    scenario = run.scenario
+    arguments = [
+        *scenario.arguments,
+        *quiet(work, run.seed),
+        *("--end", str(scenario.end_s)),
+        *("--tripinfo-output", str(work / "trips.xml")),
+        *("--tripinfo-output.write-unfinished", "true"),
+        *("--tripinfo-output.write-undeparted", "true"),
+        *("--statistic-output", str(work / "statistics.xml")),
+        *("--device.emissions.probability", "1"),  # no cost and no change to how they drive
+    ]
+    if run.controller in KINDS:
+        programs = work / "programs.add.xml"
+        programs.write_bytes(programs_of(run.controller, scenario.programs))
+        files = [*scenario.additional.split(","), str(programs)]
+        arguments += ["--additional-files", ",".join(filter(None, files))]
+    return arguments
+
+
+def _drive(run: Run, each_second: Callable[[int], None]) -> list[float]:
+    """Step to the end; gives the time of each single-junction decision in s."""
+    scenario = run.scenario
+    making = METHODS[run.controller]
+    if making is None:
+        for at_s in range(scenario.begin_s, scenario.end_s):
+            _step(scenario)
+            each_second(at_s)
+        return []
+    network = read_network(Path(scenario.net_file), scenario.states)
+    method = making(network)
+    cabinets = {id_: Cabinet(layout) for id_, layout in network.layouts.items()}
+    eyes = Eyes(network, run.dead, run.lying, run.seed)
+    decisions_s: list[float] = []
+    for at_s in range(scenario.begin_s, scenario.end_s):
+        _step(scenario)
+        for cabinet in cabinets.values():
+            cabinet.tick()
+        seen = eyes.look(cabinets)
+        before_s = time.perf_counter()
+        wanted = method.decide(at_s, seen)
+        if wanted:
+            each_s = (time.perf_counter() - before_s) / len(wanted)
+            decisions_s += [each_s] * len(wanted)
+        for id_, stage in wanted.items():
+            cabinets[id_].order(stage)
+        each_second(at_s)
+    return list(getattr(method, "decision_s", decisions_s))
+
+
+def _step(scenario: Scenario) -> None:
+    for _ in range(scenario.steps_per_s):
+        libsumo.simulation.step()
