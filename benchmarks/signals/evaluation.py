@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 from tqdm import tqdm
 
+from benchmarks.signals.network import by_reason
 from benchmarks.signals.report import Report, plot, table
 from benchmarks.signals.scenario import Folder, Scenario, ScenarioUnusable, find, survey
 from benchmarks.signals.simulation import CAUSEWAY, METHODS, Run, planner_is_there, simulate
@@ -169,8 +170,8 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
 def _warn(scenario: Scenario, say: Say) -> None:
     for note in scenario.notes:
         say(f"{scenario.name}: {note}")
-    for id_, why in scenario.unusable.items():
-        say(f"{scenario.name}: signal {id_} keeps its own program: {why}")
+    for reason in by_reason(scenario.unusable):
+        say(f"{scenario.name}: signals that keep their own programs: {reason}")
 
 
 def _cores() -> int:

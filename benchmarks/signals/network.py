@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sumolib
 
-from benchmarks.signals.approaches import VIEW_M, Feeder, approaches
+from benchmarks.signals.approaches import Feeder, approaches
 from control.signals.layout import (
     GREEN,
     PERMISSIVE,
@@ -29,7 +29,7 @@ from control.signals.layout import (
 
 YELLOW_S, MIN_GREEN_S, MAX_GREEN_S = 3.0, 7.0, 120.0
 
-__all__ = ["VIEW_M", "Feeder", "Network", "read_network"]
+NAMED_MAX = 4  # signals, where many are the same
 
 
 class Network(NamedTuple):
@@ -69,8 +69,8 @@ def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = 
         except LayoutError as error:
             unusable[error.junction] = error.why
     if not layouts:
-        reasons = "; ".join(f"{id_}: {why}" for id_, why in unusable.items())
-        raise LayoutError(net_file.name, f"no traffic light that can be used ({reasons or 'none'})")
+        reasons = "; ".join(by_reason(unusable)) or "there is none"
+        raise LayoutError(net_file.name, f"no traffic light that can be used ({reasons})")
     controlled = {
         (layout.lanes[m.lane].id, layout.exits[m.exit].id): (id_, i)
         for id_, layout in layouts.items()
@@ -83,6 +83,19 @@ def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = 
         {id_: upstream for id_, (_, upstream) in found.items()},
         unusable,
     )
+
+
+def by_reason(unusable: Mapping[str, str]) -> list[str]:
+    """Each reason once, with the signals that it holds for."""
+    found: dict[str, list[str]] = {}
+    for id_, why in unusable.items():
+        found.setdefault(why, []).append(id_)
+    return [f"{_some(ids)}: {why}" for why, ids in found.items()]
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - NAMED_MAX
+    return ", ".join(ids[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _states(light: Any) -> list[str]:

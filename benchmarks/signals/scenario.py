@@ -75,7 +75,7 @@ class Scenario(Struct, frozen=True):
 def find(path: Path, seconds: int | None = None) -> Folder:
     """What is in a folder; raises ScenarioUnusable. A .sumocfg may be named itself."""
     if path.is_file() and path.suffix == ".sumocfg":
-        return _configured(path.resolve(), seconds)
+        return _configured(path.resolve(), path.stem, seconds)
     if not path.is_dir():
         raise ScenarioUnusable(path, "no such folder")
     folder = path.resolve()
@@ -83,7 +83,7 @@ def find(path: Path, seconds: int | None = None) -> Folder:
     if len(configs) > 1:
         raise ScenarioUnusable(path, f"{_names(configs)}: name the one that is meant")
     if configs:
-        return _configured(configs[0], seconds)
+        return _configured(configs[0], folder.name, seconds)
     nets = _all(folder, "net")
     routes = _all(folder, "rou") or _all(folder, "trips")
     if len(nets) != 1:
@@ -167,13 +167,13 @@ def _program(id_: str) -> list[Phase]:
     ]
 
 
-def _configured(config: Path, seconds: int | None) -> Folder:
+def _configured(config: Path, name: str, seconds: int | None) -> Folder:
     try:
         options = {element.tag for element in ET.parse(config).getroot().iter()}
     except (ET.ParseError, OSError) as error:
         raise ScenarioUnusable(config, f"no SUMO configuration: {error}") from error
     arguments = ("--configuration-file", str(config), *_no_teleports(options))
-    return Folder(config.parent.name, arguments, seconds)
+    return Folder(name, arguments, seconds)
 
 
 def _no_teleports(options: set[str]) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ def test_signals_that_none_can_use_are_named(scenario: Scenario, tmp_path: Path)
     assert "stages with green: 1" in network.unusable["A0"]
     assert network.unusable["A1"] == "no program"
     generate(tmp_path / "walk.net.xml", "--sidewalks.guess", "--crossings.guess")
-    with pytest.raises(LayoutError, match="A0: a pedestrian crossing"):
+    with pytest.raises(LayoutError, match="A0, A1, B0, B1: a pedestrian crossing"):
         read_network(tmp_path / "walk.net.xml")
 
 
