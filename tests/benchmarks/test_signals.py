@@ -1,6 +1,8 @@
 """Signals are evaluated alike under every controller, and what cannot be used is said in a line."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from itertools import groupby
@@ -17,6 +19,7 @@ from benchmarks.signals.report import Report
 from benchmarks.signals.scenario import Scenario, find, survey
 from benchmarks.signals.simulation import METHODS, Run, planner_is_there, simulate
 from benchmarks.signals.trips import Outcome, outcome
+from causeway.children import CAUSEWAY
 from causeway.cli import main
 from control.signals.layout import LayoutError, conflicts
 
@@ -103,8 +106,8 @@ def test_no_controller_shows_an_unsafe_signal(
     for id_, states in shown.items():
         assert len(states) == SECONDS
         assert [pair for s in states for pair in conflicts(network.layouts[id_], s)] == []
-        for signal in range(len(states[0])):
-            check_signal([state[signal] for state in states], own=controller == "fixed")
+        for place in range(len(states[0])):
+            check_signal([state[place] for state in states], own=controller == "fixed")
     assert any(len(set(states)) > 2 for states in shown.values())
     assert found.vehicles == pytest.approx(SECONDS * sum(f for *_, f in FLOWS) / 3600, rel=0.1)
     assert 0 < found.delay_s < 200
@@ -167,6 +170,20 @@ def test_signals_that_none_can_use_are_named(scenario: Scenario, tmp_path: Path)
     generate(tmp_path / "walk.net.xml", "--sidewalks.guess", "--crossings.guess")
     with pytest.raises(LayoutError, match="A0, A1, B0, B1: a pedestrian crossing"):
         read_network(tmp_path / "walk.net.xml")
+
+
+def test_of_two_that_cross_with_green_one_yields(scenario: Scenario) -> None:
+    states = scenario.states["A0"]
+    generous = {**scenario.states, "A0": ["G" * len(states[0]), *states]}
+    layout = read_network(Path(scenario.net_file), generous).layouts["A0"]
+    assert set(layout.stages[0]) == {"G", "g"}
+    assert list(conflicts(layout, layout.stages[0])) == []
+
+
+def test_a_signal_that_is_off_leaves_its_link_to_the_rule_of_the_road(scenario: Scenario) -> None:
+    states = {**scenario.states, "A0": [f"O{state[1:]}" for state in scenario.states["A0"]]}
+    layout = read_network(Path(scenario.net_file), states).layouts["A0"]
+    assert {stage[0] for stage in layout.stages} == {"g"}
 
 
 def test_delay_counts_who_arrived_who_travels_and_who_never_left(tmp_path: Path) -> None:
@@ -250,6 +267,23 @@ def test_the_command_prints_its_numbers_and_draws_them(
     assert "mean ± standard deviation" in printed.err
     assert {path.name for path in tmp_path.iterdir()} >= {"signals.txt", "signals.json"}
     assert (tmp_path / "signals.svg").stat().st_size > (tmp_path / "signals.txt").stat().st_size
+
+
+def test_ctrl_c_ends_all_runs_and_leaves_nothing(grid: Path, tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [CAUSEWAY, "eval", "signals", str(grid), "--controllers", "maxwave_1s", "--jobs", "1"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert running.stderr is not None
+    said = b""
+    while b"simulated" not in said and running.poll() is None:
+        said += running.stderr.read(1)
+    assert list(tmp_path.iterdir()) != []
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def two_configurations(folder: Path) -> None:
