@@ -35,6 +35,12 @@ class Faults(NamedTuple):
     half: frozenset[str] = frozenset()
 
 
+def faults_of(network: Network, dead_ratio: float, lying_ratio: float, seed: int) -> Faults:
+    """Of the lanes that are watched, but not those inside a node: no detector lies there."""
+    lanes = [lane for lane in lengths_m(network) if not lane.startswith(":")]
+    return draw_faults(lanes, dead_ratio, lying_ratio, seed)
+
+
 def draw_faults(lanes: Sequence[str], dead_ratio: float, lying_ratio: float, seed: int) -> Faults:
     """Shares of the lanes; the same for the same seed, whatever the method."""
     rng = np.random.default_rng([seed, len(lanes)])
@@ -48,23 +54,24 @@ def draw_faults(lanes: Sequence[str], dead_ratio: float, lying_ratio: float, see
     )
 
 
+def lengths_m(network: Network) -> dict[str, float]:
+    """The lanes that are watched, in order of their names."""
+    lanes = {f.lane: f.length_m for feeders in network.feeders.values() for f in feeders}
+    lanes |= {e.id: e.length_m for layout in network.layouts.values() for e in layout.exits}
+    return dict(sorted(lanes.items()))
+
+
 class Eyes:
     """Sees all junctions of a network at once."""
 
-    def __init__(
-        self, network: Network, dead_ratio: float = 0.0, lying_ratio: float = 0.0, seed: int = 0
-    ) -> None:
+    def __init__(self, network: Network, faults: Faults) -> None:
         self._network = network
-        self._length_m = {
-            f.lane: f.length_m for feeders in network.feeders.values() for f in feeders
-        } | {e.id: e.length_m for layout in network.layouts.values() for e in layout.exits}
-        self._lanes = sorted(self._length_m)
-        roads = [lane for lane in self._lanes if not lane.startswith(":")]
-        self._faults = draw_faults(roads, dead_ratio, lying_ratio, seed)
+        self._faults = faults
+        self._length_m = lengths_m(network)
 
     def look(self, cabinets: Mapping[str, Cabinet]) -> dict[str, Observed]:
         """What there is to see now."""
-        on = {lane: seen for lane in self._lanes if (seen := self._seen_on(lane))}
+        on = {lane: seen for lane in self._length_m if (seen := self._seen_on(lane))}
         return {
             id_: Observed(
                 stage=cabinet.stage,

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from benchmarks.signals.baselines import MaxPressure, MaxWave
 from benchmarks.signals.cabinet import Cabinet
-from benchmarks.signals.eyes import Eyes
+from benchmarks.signals.eyes import Eyes, Faults, faults_of
 from benchmarks.signals.network import Network, read_network
 from benchmarks.signals.programs import KINDS, programs_of
 from benchmarks.signals.scenario import Scenario, quiet
@@ -77,9 +77,11 @@ def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = N
     """
     started = time.perf_counter()
     scenario = run.scenario
-    libsumo.start(["sumo", *_arguments(run, work)])
+    network = read_network(Path(scenario.net_file), scenario.states)
+    faults = faults_of(network, run.dead, run.lying, run.seed)
+    libsumo.start(["sumo", *_arguments(run, work, network, faults)])
     try:
-        decisions_s = _drive(run, each_second or (lambda at_s: None))
+        decisions_s = _drive(run, network, faults, each_second or (lambda at_s: None))
     finally:
         libsumo.close()
     seconds = scenario.end_s - scenario.begin_s
@@ -92,7 +94,7 @@ def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = N
     )
 
 
-def _arguments(run: Run, work: Path) -> list[str]:
+def _arguments(run: Run, work: Path, network: Network, faults: Faults) -> list[str]:
     scenario = run.scenario
     arguments = [
         *scenario.arguments,
@@ -106,13 +108,16 @@ def _arguments(run: Run, work: Path) -> list[str]:
     ]
     if run.controller in KINDS:
         programs = work / "programs.add.xml"
-        programs.write_bytes(programs_of(run.controller, scenario.programs))
+        lanes = {id_: [lane.id for lane in la.lanes] for id_, la in network.layouts.items()}
+        programs.write_bytes(programs_of(run.controller, scenario.programs, lanes, faults))
         files = [*scenario.additional.split(","), str(programs)]
         arguments += ["--additional-files", ",".join(filter(None, files))]
     return arguments
 
 
-def _drive(run: Run, each_second: Callable[[int], None]) -> list[float]:
+def _drive(
+    run: Run, network: Network, faults: Faults, each_second: Callable[[int], None]
+) -> list[float]:
     """Step to the end; gives the time of each single-junction decision in s."""
     scenario = run.scenario
     making = METHODS[run.controller]
@@ -121,10 +126,9 @@ def _drive(run: Run, each_second: Callable[[int], None]) -> list[float]:
             _step(scenario)
             each_second(at_s)
         return []
-    network = read_network(Path(scenario.net_file), scenario.states)
     method = making(network)
     cabinets = {id_: Cabinet(layout) for id_, layout in network.layouts.items()}
-    eyes = Eyes(network, run.dead, run.lying, run.seed)
+    eyes = Eyes(network, faults)
     decisions_s: list[float] = []
     for at_s in range(scenario.begin_s, scenario.end_s):
         _step(scenario)

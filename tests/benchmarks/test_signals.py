@@ -238,12 +238,15 @@ def test_faults_are_shares_of_the_lanes_and_the_same_for_a_seed() -> None:
     assert faults != draw_faults(lanes, 0.2, 0.1, 4)
 
 
-def test_faulty_detectors_change_what_a_method_does(scenario: Scenario, tmp_path: Path) -> None:
+@pytest.mark.parametrize("controller", ["maxwave", "actuated"])
+def test_faulty_detectors_change_what_a_method_does(
+    controller: str, scenario: Scenario, tmp_path: Path
+) -> None:
     delays = []
     for number, (dead, lying) in enumerate(((0.0, 0.0), (0.3, 0.3))):
         work = tmp_path / str(number)
         work.mkdir()
-        delays.append(simulate(Run(scenario, "maxwave", 1, dead, lying), work).delay_s)
+        delays.append(simulate(Run(scenario, controller, 1, dead, lying), work).delay_s)
     assert delays[0] != delays[1]
 
 
