@@ -339,7 +339,7 @@ def test_a_folder_that_cannot_be_used_is_refused_in_a_line(
     ("arguments", "said"),
     [
         (["--controllers", "magic"], "no controller 'magic'"),
-        (["--dead", "0.7", "--lying", "0.5"], "expected shares up to 1"),
+        (["--controllers", "fixed", "--dead", "0.7", "--lying", "0.5"], "expected shares up to 1"),
     ],
 )
 def test_unusable_options_are_named(
