@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks.signals.network import by_reason
 from benchmarks.signals.report import Report, plot, table
 from benchmarks.signals.scenario import Folder, Scenario, ScenarioUnusable, find, survey
-from benchmarks.signals.simulation import CAUSEWAY, METHODS, Run, planner_is_there, simulate
+from benchmarks.signals.simulation import METHODS, Run, simulate
 from benchmarks.signals.trips import Outcome
 from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
@@ -121,8 +121,6 @@ def _check(options: Options) -> None:
     unknown = [name for name in options.controllers if name not in METHODS]
     if unknown:
         raise Unusable(f"no controller {unknown[0]!r}; expected some of {', '.join(METHODS)}")
-    if CAUSEWAY in options.controllers and not planner_is_there():
-        raise Unusable(f"no planner in this program: {CAUSEWAY!r} cannot be among --controllers")
     if not (options.dead >= 0 and options.lying >= 0 and options.dead + options.lying <= 1):
         raise Unusable(
             f"--dead {options.dead:g} --lying {options.lying:g}: expected shares up to 1"

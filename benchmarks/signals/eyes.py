@@ -7,7 +7,7 @@ ones every other shows a queue that always stands there, the rest every other ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -17,12 +17,14 @@ import numpy as np
 from benchmarks.signals.approaches import VIEW_M
 from benchmarks.signals.cabinet import Cabinet
 from benchmarks.signals.network import Network
-from control.signals.layout import Lane
-from control.signals.observed import Observed, Out, Vehicle
+from control.signals.layout import Lane, Layout
+from control.signals.observed import Crossing, Observed, Out, Vehicle
 
 STILL_M_S = 0.1  # as SUMO's own waiting time counts
 GHOSTS_MAX = 8
 GHOST_GAP_M = 7.5
+GHOST = "ghost "
+IN_A_SECOND_M = 40.0
 
 Sighting = tuple[float, float, str]  # position on the lane in m, speed in m/s, track
 
@@ -68,10 +70,13 @@ class Eyes:
         self._network = network
         self._faults = faults
         self._length_m = lengths_m(network)
+        self._over = _over_the_junctions(network)
+        self._before: dict[str, list[Sighting]] = {}
 
     def look(self, cabinets: Mapping[str, Cabinet]) -> dict[str, Observed]:
         """What there is to see now."""
         on = {lane: seen for lane in self._length_m if (seen := self._seen_on(lane))}
+        before, self._before = self._before, on
         return {
             id_: Observed(
                 stage=cabinet.stage,
@@ -80,6 +85,7 @@ class Eyes:
                 yellow_left_s=cabinet.yellow_left_s,
                 vehicles=self._approaching(id_, on),
                 outs=tuple(_out(exit_, on.get(exit_.id, [])) for exit_ in cabinet.layout.exits),
+                crossed=tuple(self._crossed(cabinet.layout, before, on)),
             )
             for id_, cabinet in cabinets.items()
         }
@@ -101,7 +107,7 @@ class Eyes:
         places_m = (
             self._length_m[lane] - GHOST_GAP_M * i for i in range(self._faults.ghosts[lane])
         )
-        return [(p, 0.0, f"ghost {lane} {i}") for i, p in enumerate(places_m) if p > 0]
+        return [(p, 0.0, f"{GHOST}{lane} {i}") for i, p in enumerate(places_m) if p > 0]
 
     def _approaching(self, id_: str, on: Mapping[str, list[Sighting]]) -> tuple[Vehicle, ...]:
         vehicles = []
@@ -110,9 +116,58 @@ class Eyes:
                 distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
                 if distance_m <= VIEW_M:
                     vehicles.append(
-                        Vehicle(track, feeder.lanes, distance_m, speed_m_s, feeder.speed_m_s)
+                        Vehicle(
+                            track,
+                            feeder.lanes,
+                            distance_m,
+                            speed_m_s,
+                            feeder.speed_m_s,
+                            feeder.lane,
+                        )
                     )
         return tuple(vehicles)
+
+    def _crossed(
+        self, layout: Layout, before: Mapping[str, list[Sighting]], on: Mapping[str, list[Sighting]]
+    ) -> Iterator[Crossing]:
+        """Who was seen near a stop line a second ago, and is now on the junction or beyond it."""
+        feeders = self._network.feeders[layout.id]
+        still = {track for feeder in feeders for _, _, track in on.get(feeder.lane, ())}
+        for feeder in feeders:
+            for position_m, _, track in before.get(feeder.lane, ()):
+                distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
+                if distance_m > IN_A_SECOND_M or track in still or track.startswith(GHOST):
+                    continue
+                at = _lane_of(track)
+                ways = (self._over[layout.lanes[lane].id].get(at) for lane in feeder.lanes)
+                movement = next((way for way in ways if way is not None), None)
+                if movement is not None:
+                    yield Crossing(track, movement)
+
+
+def _lane_of(vehicle: str) -> str:
+    """Where it is now; "" when it has left the net."""
+    try:
+        lane: str = libsumo.vehicle.getLaneID(vehicle)
+    except libsumo.TraCIException:
+        return ""
+    return lane
+
+
+def _over_the_junctions(network: Network) -> dict[str, dict[str, int]]:
+    """By stop-line lane: the movement that leads over each lane inside the junction or from it."""
+    over: dict[str, dict[str, int]] = {}
+    for layout in network.layouts.values():
+        for number, movement in enumerate(layout.movements):
+            ways = over.setdefault(layout.lanes[movement.lane].id, {})
+            exit_ = layout.exits[movement.exit].id
+            ways[exit_] = number
+            links = libsumo.lane.getLinks(layout.lanes[movement.lane].id)
+            via = next((link[4] for link in links if link[0] == exit_), "")
+            while via:
+                ways[via] = number
+                via = next((link[4] for link in libsumo.lane.getLinks(via)), "")
+    return over
 
 
 def _out(exit_: Lane, there: Sequence[Sighting]) -> Out:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Protocol
@@ -27,9 +25,9 @@ from benchmarks.signals.programs import KINDS, programs_of
 from benchmarks.signals.scenario import Scenario, quiet
 from benchmarks.signals.trips import Outcome, outcome
 from control.signals.observed import Observed
+from control.signals.planner import Planners
 
 CAUSEWAY = "causeway"
-PLANNER = "control.signals.planner"
 
 
 class Method(Protocol):
@@ -38,14 +36,9 @@ class Method(Protocol):
     def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]: ...
 
 
-def _causeway(network: Network) -> Method:
-    method: Method = import_module(PLANNER).Planners(network.layouts, network.upstream)
-    return method
-
-
 # None: SUMO itself runs the signals, by the scenario's programs or by its own adaptive ones.
 METHODS: dict[str, Callable[[Network], Method] | None] = {
-    CAUSEWAY: _causeway,
+    CAUSEWAY: lambda network: Planners(network.layouts, network.upstream),
     "fixed": None,
     **dict.fromkeys(KINDS),
     "maxwave": lambda network: MaxWave(network, 10),
@@ -63,11 +56,6 @@ class Run(Struct, frozen=True):
     seed: int
     dead: float = 0.0
     lying: float = 0.0
-
-
-def planner_is_there() -> bool:
-    """Whether the controller "causeway" can be run."""
-    return find_spec(PLANNER) is not None
 
 
 def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = None) -> Outcome:

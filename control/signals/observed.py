@@ -12,7 +12,8 @@ from typing import NamedTuple
 class Vehicle(NamedTuple):
     """One on the way to the stop line, as a tracker of one approach has it.
 
-    `lanes` are those of the layout that it may come to. `track` names it while it is in view.
+    `lanes` are those of the layout that it may come to. `track` names it while it is in view;
+    `zone` is the piece of road on which it is.
     """
 
     track: str
@@ -20,6 +21,7 @@ class Vehicle(NamedTuple):
     distance_m: float
     speed_m_s: float
     limit_m_s: float
+    zone: str = ""
 
 
 class Out(NamedTuple):
@@ -31,6 +33,13 @@ class Out(NamedTuple):
     standing: int
 
 
+class Crossing(NamedTuple):
+    """A vehicle that has just made a movement of the layout, as a turning count has it."""
+
+    track: str
+    movement: int
+
+
 class Observed(NamedTuple):
     """One junction at one moment. While `yellow_left_s` the stage is on its way to `wanted`."""
 
@@ -40,4 +49,4 @@ class Observed(NamedTuple):
     yellow_left_s: int
     vehicles: tuple[Vehicle, ...]
     outs: tuple[Out, ...]
-    crossed: tuple[int, ...] = ()  # movements of the layout that a vehicle has just made
+    crossed: tuple[Crossing, ...] = ()

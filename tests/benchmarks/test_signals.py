@@ -17,7 +17,7 @@ from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S, read_network
 from benchmarks.signals.programs import KINDS
 from benchmarks.signals.report import Report
 from benchmarks.signals.scenario import Scenario, find, survey
-from benchmarks.signals.simulation import METHODS, Run, planner_is_there, simulate
+from benchmarks.signals.simulation import METHODS, Run, simulate
 from benchmarks.signals.trips import Outcome, outcome
 from causeway.children import CAUSEWAY
 from causeway.cli import main
@@ -92,8 +92,6 @@ def test_a_net_with_routes_beside_it_is_enough(grid: Path, tmp_path: Path) -> No
 def test_no_controller_shows_an_unsafe_signal(
     controller: str, scenario: Scenario, grid: Path, tmp_path: Path
 ) -> None:
-    if controller == "causeway" and not planner_is_there():
-        pytest.skip("no planner")
     before = sorted(path.name for path in grid.iterdir())
     network = read_network(Path(scenario.net_file), scenario.states)
     shown: dict[str, list[str]] = {id_: [] for id_ in network.layouts}

@@ -1,0 +1,124 @@
+"""What a junction learns of its traffic from detections: turns, flows, and the ways to its lanes.
+
+A vehicle that is followed through zones of the approaches and then crosses tells where those who
+are in these zones go; one that is lost from view without having crossed has turned off before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.signals.layout import Layout
+from control.signals.observed import Observed, Vehicle
+
+Floats = NDArray[np.float64]
+
+ZONE_M = 60  # long zones are learnt in pieces of this length
+LOST_S = 20  # who has not been seen for so long has turned off
+PRIOR = 2.0  # so many made-up vehicles at first
+FLOW_OVER_S, FLOW_AT_FIRST_S = 300, 30
+DRAIN_OVER_S = 60
+DRAIN_VEH_S = 0.3  # of an exit lane on which vehicles stand, before more is known
+TRACKS_MAX = 2_000
+
+Piece = tuple[str, int]  # a zone, and how many times ZONE_M from the stop line
+
+
+class _Track:
+    """A vehicle that is followed, and where it was."""
+
+    __slots__ = ("last_s", "pieces")
+
+    def __init__(self, at_s: int) -> None:
+        self.last_s = at_s
+        self.pieces: set[Piece] = set()
+
+
+class Learnt:
+    """Of one junction. Movements are numbered as in the layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._lanes = len(layout.lanes)
+        self._turns = np.ones(len(layout.movements))
+        self._tracks: dict[str, _Track] = {}
+        self._ways: dict[Piece, Floats] = {}  # (L + 1) vehicles; the last turned off
+        self._farthest: dict[str, int] = {}
+        self._out_before: list[int] = [-1] * len(layout.exits)
+        self._seconds = 0
+        self.flow_veh_s = np.zeros(self._lanes)
+        self.drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
+
+    def see(self, at_s: int, seen: Observed) -> None:
+        """Take in one second."""
+        self._seconds += 1
+        crossed = np.zeros(self._lanes)
+        for vehicle in seen.vehicles:
+            self._follow(at_s, vehicle)
+        for track, movement in seen.crossed:
+            lane = self._layout.movements[movement].lane
+            self._turns[movement] += 1
+            crossed[lane] += 1
+            self._end(track, lane)
+        if at_s % 5 == 0:
+            for track in [t for t, f in self._tracks.items() if at_s - f.last_s > LOST_S]:
+                self._end(track, self._lanes)
+        step = max(1 / FLOW_OVER_S, 1 / (self._seconds + FLOW_AT_FIRST_S))
+        self.flow_veh_s += (crossed - self.flow_veh_s) * step
+        for exit_, out in enumerate(seen.outs):
+            entered = sum(self._layout.movements[m].exit == exit_ for _, m in seen.crossed)
+            before = self._out_before[exit_]
+            if before >= 0 and out.standing:
+                left = max(0, before + entered - out.vehicles)
+                self.drain_veh_s[exit_] += (left - self.drain_veh_s[exit_]) / DRAIN_OVER_S
+            self._out_before[exit_] = out.vehicles
+
+    def _follow(self, at_s: int, vehicle: Vehicle) -> None:
+        track = self._tracks.get(vehicle.track)
+        if track is None:
+            if len(self._tracks) >= TRACKS_MAX:
+                return
+            track = self._tracks[vehicle.track] = _Track(at_s)
+        piece = (vehicle.zone, int(vehicle.distance_m) // ZONE_M)
+        track.last_s = at_s
+        track.pieces.add(piece)
+        if piece[1] > self._farthest.get(vehicle.zone, -1):
+            self._farthest[vehicle.zone] = piece[1]
+
+    def _end(self, name: str, lane: int) -> None:
+        track = self._tracks.pop(name, None)
+        if track is not None:
+            for piece in track.pieces:
+                self._ways.setdefault(piece, np.zeros(self._lanes + 1))[lane] += 1
+
+    def shares(self, vehicle: Vehicle) -> list[tuple[int, float]]:
+        """To which lanes a vehicle will come, and how likely; less than 1 together."""
+        lanes = vehicle.lanes
+        at_line = len(lanes) == 1 and vehicle.distance_m < ZONE_M
+        if at_line and vehicle.zone == self._layout.lanes[lanes[0]].id:
+            return [(lanes[0], 1.0)]
+        return self._shares((vehicle.zone, int(vehicle.distance_m) // ZONE_M), lanes)
+
+    def shares_from(self, zone: str, lanes: tuple[int, ...]) -> list[tuple[int, float]]:
+        """The same of one that comes into a zone."""
+        return self._shares((zone, self._farthest.get(zone, 0)), lanes)
+
+    def _shares(self, piece: Piece, lanes: tuple[int, ...]) -> list[tuple[int, float]]:
+        prior = PRIOR / len(lanes)
+        known = self._ways.get(piece)
+        if known is None:
+            return [(lane, 1 / len(lanes)) for lane in lanes]
+        total = float(known.sum()) + PRIOR
+        return [
+            (lane, (float(known[lane]) + (prior if lane in lanes else 0.0)) / total)
+            for lane in range(self._lanes)
+            if known[lane] > 0 or lane in lanes
+        ]
+
+    def turn_ratios(self) -> Floats:
+        """(movements) which share of its lane's vehicles makes each movement."""
+        by_lane = np.zeros(self._lanes)
+        lanes = [m.lane for m in self._layout.movements]
+        np.add.at(by_lane, lanes, self._turns)
+        return self._turns / by_lane[lanes]

@@ -1,0 +1,210 @@
+"""Plans each junction's next stages every second, from what its detectors and cameras see.
+
+In come `Observed` of all junctions, out goes for each the stage that it should have. A plan is how
+long to hold the present stage and which comes next; what follows is left to a rule of thumb, so
+that a plan's cost is that of a whole minute. Every second the plans are searched anew. A junction
+tells those downstream what it expects to send them in the next seconds, which is as far as a plan
+is likely to be kept.
+
+What is assumed of the field: positions and speeds on the approaches (camera, radar), turning counts
+at the stop line, how full exit lanes are, the controller's state. No route, no destination.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.signals.layout import Layout, Upstream
+from control.signals.learning import Learnt
+from control.signals.observed import Observed
+from control.signals.service import GOES, RED, WAITS, Frame, Moment, search
+
+Floats = NDArray[np.float64]
+
+ACCELERATION_M_S2 = 2.6
+VEHICLE_M = 7.5  # in a queue, with its gap
+SATURATION_VEH_S = 0.52
+HORIZON_S = 70
+HOLDS_S = np.array([0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 31], np.int64)
+MESSAGE_S = 5  # how far ahead a junction is believed what it will send
+VIEW_M, VIEW_LEAST_M = 250.0, 100.0
+STILL_M_S = 0.5
+AT_LINE_M = 6.0
+REFUSES_AFTER_S = 3  # who stands so long before a clear green does not want to go that way
+CLEAR_M, CLEAR_M_S = 10.0, 3.0
+NO_LIMIT_VEH = 1e3
+ASPECTS = {"G": GOES, "g": WAITS, "s": WAITS}
+
+
+class Plan(NamedTuple):
+    """What is intended, and the best plan with another next stage; costs in vehicle seconds."""
+
+    hold_s: int
+    following: int  # -1: no other stage is wanted
+    cost: float
+    other: int
+    other_cost: float
+
+
+def frame_of(layout: Layout) -> tuple[Frame, list[int]]:
+    """The layout as arrays, and which movement of the layout each row is."""
+    order = sorted(range(len(layout.movements)), key=lambda m: layout.movements[m].lane)
+    row = {m: i for i, m in enumerate(order)}
+    lanes = [layout.movements[m].lane for m in order]
+    first = np.searchsorted(lanes, range(len(layout.lanes) + 1))
+    yields = [[row[other] for other in layout.movements[m].yields_to] for m in order]
+    aspect = [
+        [ASPECTS.get(stage[layout.movements[m].signal], RED) for m in order]
+        for stage in layout.stages
+    ]
+    frame = Frame(
+        lane=np.array(lanes, np.int64),
+        exit=np.array([layout.movements[m].exit for m in order], np.int64),
+        first=first.astype(np.int64),
+        yields=np.array([other for row_of in yields for other in row_of], np.int64),
+        yields_first=np.cumsum([0, *map(len, yields)]).astype(np.int64),
+        aspect=np.array(aspect, np.int64),
+        yellow_s=math.ceil(layout.yellow_s),
+        min_green_s=math.ceil(layout.min_green_s),
+        max_green_s=int(layout.max_green_s),
+    )
+    return frame, order
+
+
+def arrival_s(distance_m: float, speed_m_s: float, limit_m_s: float) -> float:
+    """When a vehicle would reach the stop line, speeding up to the limit, with a free road."""
+    limit = max(limit_m_s, speed_m_s, 1.0)
+    reach_m = (limit**2 - speed_m_s**2) / (2 * ACCELERATION_M_S2)
+    if distance_m <= reach_m:
+        root = math.sqrt(speed_m_s**2 + 2 * ACCELERATION_M_S2 * max(0.0, distance_m))
+        return (root - speed_m_s) / ACCELERATION_M_S2
+    return (limit - speed_m_s) / ACCELERATION_M_S2 + (distance_m - reach_m) / limit
+
+
+class Planner:
+    """Of one junction."""
+
+    def __init__(self, layout: Layout, upstream: tuple[Upstream, ...]) -> None:
+        self.layout = layout
+        self._upstream = upstream
+        self._frame, self._order = frame_of(layout)
+        self._row = {m: i for i, m in enumerate(self._order)}
+        self._learnt = Learnt(layout)
+        self._saturation = np.full(len(self._order), SATURATION_VEH_S)
+        self._first_track = [""] * len(layout.lanes)
+        self._refused_s = np.zeros(len(self._order))
+        self._sends = np.zeros((len(self._order), HORIZON_S))
+        self._sends_since_s = -HORIZON_S
+        self.plan = Plan(0, -1, 0.0, -1, 0.0)
+
+    def decide(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> int:
+        """The stage that there should be next; that which is green, to go on with it."""
+        self._learnt.see(at_s, seen)
+        self._watch_first(seen)
+        coming = seen.wanted if seen.yellow_left_s else seen.stage
+        bound = seen.yellow_left_s > 0 or seen.green_s < self.layout.min_green_s
+        if bound and at_s - self._sends_since_s < MESSAGE_S:
+            return coming
+        sends = np.zeros_like(self._sends)
+        plan = Plan(*search(self._frame, self._moment(at_s, seen, others), HOLDS_S, sends))
+        self.plan, self._sends, self._sends_since_s = plan, sends, at_s
+        if bound or plan.hold_s > 0 or plan.following < 0:
+            return coming
+        return plan.following
+
+    def _watch_first(self, seen: Observed) -> None:
+        """Learn the way of a first vehicle from the clear green that it does not take."""
+        first = {lane: (AT_LINE_M, "", 0.0) for lane in range(len(self.layout.lanes))}
+        for vehicle in seen.vehicles:
+            lane = vehicle.lanes[0]
+            if len(vehicle.lanes) == 1 and vehicle.distance_m < first[lane][0]:
+                first[lane] = (vehicle.distance_m, vehicle.track, vehicle.speed_m_s)
+        for lane, (_, track, speed_m_s) in first.items():
+            rows = range(self._frame.first[lane], self._frame.first[lane + 1])
+            if not track or track != self._first_track[lane]:
+                self._first_track[lane] = track
+                self._refused_s[rows.start : rows.stop] = 0
+            elif speed_m_s < STILL_M_S and not seen.yellow_left_s:
+                for row in rows:
+                    out = seen.outs[self._frame.exit[row]]
+                    clear = out.free_m > CLEAR_M or out.last_speed_m_s > CLEAR_M_S
+                    if clear and self._frame.aspect[seen.stage, row] == GOES:
+                        self._refused_s[row] += 1
+
+    def _moment(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> Moment:
+        arrive = self._arrivals(at_s, seen, others)
+        turn = self._learnt.turn_ratios()[self._order]
+        head = turn.copy()
+        for lane in range(len(self.layout.lanes)):
+            rows = slice(self._frame.first[lane], self._frame.first[lane + 1])
+            left = np.where(self._refused_s[rows] < REFUSES_AFTER_S, head[rows], 0.0)
+            if left.sum() > 0:
+                head[rows] = left / left.sum()
+        exits = list(zip(self.layout.exits, seen.outs, strict=True))
+        blocked = np.array([out.standing > 0 for _, out in exits])
+        free_veh = [max(0.0, exit_.length_m / VEHICLE_M - out.vehicles) for exit_, out in exits]
+        return Moment(
+            stage=seen.wanted if seen.yellow_left_s else seen.stage,
+            green_s=0 if seen.yellow_left_s else seen.green_s,
+            head=head,
+            turn=turn,
+            arrive=arrive,
+            arrived=np.hstack((np.zeros((len(arrive), 1)), np.cumsum(arrive, axis=1))),
+            saturation=self._saturation,
+            room=np.where(blocked, free_veh, NO_LIMIT_VEH),
+            drain=np.where(blocked, self._learnt.drain_veh_s, 1.0),
+        )
+
+    def _arrivals(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> Floats:
+        """(L, H): who is seen, then what the junctions upstream send, then the mean flow."""
+        arrive = np.zeros((len(self.layout.lanes), HORIZON_S))
+        for vehicle in seen.vehicles:
+            in_s = int(arrival_s(vehicle.distance_m, vehicle.speed_m_s, vehicle.limit_m_s))
+            if in_s < HORIZON_S:
+                for lane, share in self._learnt.shares(vehicle):
+                    arrive[lane, in_s] += share
+        known_s = [
+            int(min(VIEW_M, max(lane.length_m, VIEW_LEAST_M)) / max(1.0, lane.speed_m_s))
+            for lane in self.layout.lanes
+        ]
+        for way in self._upstream:
+            sent = others[way.junction].sends(way.movement, at_s)
+            zone = others[way.junction].exit_of(way.movement)
+            travel_s = int(way.distance_m / max(1.0, way.speed_m_s))
+            for lane, share in self._learnt.shares_from(zone, way.lanes):
+                known_s[lane] = max(known_s[lane], travel_s + MESSAGE_S)
+                upto = max(0, min(len(sent), HORIZON_S - travel_s))
+                arrive[lane, travel_s : travel_s + upto] += sent[:upto] * share
+        for lane, from_s in enumerate(known_s):
+            arrive[lane, from_s:] += self._learnt.flow_veh_s[lane]
+        return arrive
+
+    def sends(self, movement: int, at_s: int) -> Floats:
+        """Vehicles/s expected over the next seconds, as far as they can be believed."""
+        old_s = at_s - self._sends_since_s
+        return self._sends[self._row[movement], old_s : max(old_s, MESSAGE_S)]
+
+    def exit_of(self, movement: int) -> str:
+        """The lane to which a movement leads."""
+        return self.layout.exits[self.layout.movements[movement].exit].id
+
+
+class Planners:
+    """All junctions of a network; each decides in turn."""
+
+    def __init__(
+        self, layouts: Mapping[str, Layout], upstream: Mapping[str, tuple[Upstream, ...]]
+    ) -> None:
+        self.planners = {id_: Planner(layout, upstream[id_]) for id_, layout in layouts.items()}
+
+    def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]:
+        """The stage that each should have next."""
+        return {
+            id_: planner.decide(at_s, seen[id_], self.planners)
+            for id_, planner in self.planners.items()
+        }
