@@ -86,6 +86,8 @@ class Liveness:
         match event:
             case EngineStarted():
                 self._stretch = event.stretch
+                for hearing in self._devices.values():
+                    hearing.reached = hearing.reached or None  # a lost one may be lost anew
             case Tick():
                 yield from self._silences(now.at_ns)
             case ReadingsReceived():

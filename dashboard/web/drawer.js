@@ -53,7 +53,7 @@ function Sources() {
             ${shown.map((row) => html`
               <tr key=${row.id} onClick=${() => open(row.id)}>
                 <td><b>${row.id}</b> <span class="soft">${nameOf(row.id) === row.id ? "" : nameOf(row.id)}</span></td>
-                <td class=${`why ${row.state === "silent" || row.local ? "bad" : ""}`}>${t(row.local ? "ownRules" : row.state)}${row.why ? ` · ${row.why}` : ""}</td>
+                <td class=${`why ${row.state === "silent" || row.local ? "bad" : ""}`}>${t(row.local && row.state === "up" ? "ownRules" : row.state)}${row.why ? ` · ${row.why}` : ""}</td>
                 <td>${clock(row.at)}</td>
                 <td class="n">${num(row.n)}</td>
                 <td class="n">${Object.entries(row.rejected ?? {}).map(([reason, n]) => html`<div key=${reason}>${reason} <b>${num(n)}</b></div>`)}</td>

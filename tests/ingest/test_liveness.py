@@ -154,6 +154,15 @@ def test_the_centres_own_absence_is_nobodys_silence(core: Liveness, site: Site) 
     assert at(restarted, hour + 13, Tick()) == [("lost", "j-01")]
 
 
+def test_a_device_that_was_lost_before_a_start_is_lost_anew_after_it(core: Liveness) -> None:
+    at(core, 0, signal())
+    assert ("lost", "j-01") in at(core, 100, Tick())
+    assert at(core, 200, EngineStarted(version="", site_hash="")) == []
+    assert ("lost", "j-01") not in at(core, 209, Tick())
+    assert ("lost", "j-01") in at(core, 211, Tick())
+    assert ("lost", "j-01") not in at(core, 212, Tick())
+
+
 def test_by_a_fast_clock_a_device_is_given_longer(core: Liveness) -> None:
     at(core, 0, EngineStarted(version="1", site_hash="x", speed=10.0))
     at(core, 0, signal())
@@ -212,3 +221,5 @@ def test_reached_and_lost_take_turns(site: Site, history: list[tuple[int, AnyEve
         for word, source in at(core, seconds, event):
             assert last.get(source) != word
             last[source] = word
+        if isinstance(event, EngineStarted):  # who was lost is lost anew
+            last = {source: word for source, word in last.items() if word == "reached"}
