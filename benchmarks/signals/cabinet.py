@@ -30,7 +30,9 @@ class Cabinet:
             return
         self.wanted = stage
         self.yellow_left_s = math.ceil(self.layout.yellow_s)
-        self._state = changing(self.layout.stages[self.stage], self.layout.stages[stage])
+        self._state = changing(
+            self.layout, self.layout.stages[self.stage], self.layout.stages[stage]
+        )
         self._show()
 
     def tick(self) -> None:

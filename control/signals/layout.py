@@ -92,12 +92,20 @@ def conflicts(layout: Layout, stage: str) -> Iterator[tuple[int, int]]:
                 yield number, other
 
 
-def changing(before: str, after: str) -> str:
+def changing(layout: Layout, before: str, after: str) -> str:
     """What is shown between two stages: yellow where green ends, red where it begins.
 
-    A green that stays keeps its aspect. Where no green ends only the new ones are awaited.
+    A green that stays keeps its aspect, but one that must let pass from now on, as those that
+    cross it get their green, is told so by yellow. Where no green ends only the new are awaited.
     """
-    return "".join(_between(a, b) for a, b in zip(before, after, strict=True))
+    shown = [_between(a, b) for a, b in zip(before, after, strict=True)]
+    for movement in layout.movements:
+        at = movement.signal
+        if before[at] == GREEN and after[at] == PERMISSIVE:
+            signals = {layout.movements[other].signal for other in movement.crosses}
+            if any(before[s] != GREEN and after[s] == GREEN for s in signals):
+                shown[at] = YELLOW
+    return "".join(shown)
 
 
 def _between(before: str, after: str) -> str:

@@ -62,17 +62,44 @@ def test_one_of_two_that_cross_may_go_while_it_yields() -> None:
 @given(stages)
 def test_green_ends_by_yellow_and_begins_only_with_its_stage(pair: tuple[str, str]) -> None:
     before, after = pair
-    for was, shown, will in zip(before, changing(before, after), after, strict=True):
+    apart = SOUND._replace(movements=())  # who crosses whom is the next test's
+    for was, shown, will in zip(before, changing(apart, before, after), after, strict=True):
         assert (shown == "y") == (was in "Gg" and will not in "Gg")
         if shown in "Gg":
             assert shown == was
             assert will in "Gg"
 
 
-@given(stages)
-def test_a_stage_changes_to_itself_without_a_change(pair: tuple[str, str]) -> None:
-    assert changing(pair[0], pair[0]) == pair[0]
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("Gr", "gG", "yr"),  # who had the way must now let the other pass
+        ("Gg", "gG", "yg"),
+        ("Gr", "gg", "Gr"),
+        ("gr", "gG", "gr"),
+        ("gG", "Gg", "gy"),
+        ("Gr", "Gg", "Gr"),
+    ],
+)
+def test_who_loses_the_right_of_way_is_told_by_yellow(before: str, after: str, shown: str) -> None:
+    assert changing(SOUND, before, after) == shown
+
+
+@given(st.tuples(*[st.text("Ggrs", min_size=2, max_size=2)] * 2))
+def test_right_of_way_passes_between_crossing_movements_only_over_yellow_or_red(
+    pair: tuple[str, str],
+) -> None:
+    before, after = pair
+    shown = changing(SOUND, before, after)
+    for one, other in ((0, 1), (1, 0)):
+        if after[one] == "G" != before[one]:
+            assert shown[other] != "G" or after[other] == "G"
+
+
+@given(st.text("Ggrs", min_size=2, max_size=2))
+def test_a_stage_changes_to_itself_without_a_change(stage: str) -> None:
+    assert changing(SOUND, stage, stage) == stage
 
 
 def test_a_turn_on_red_waits_for_its_stage_only_where_it_is_to_be_green() -> None:
-    assert changing("sssr", "sGrs") == "srrs"
+    assert changing(SOUND._replace(movements=()), "sssr", "sGrs") == "srrs"
