@@ -19,8 +19,12 @@ LOST_S = 20  # who has not been seen for so long has turned off
 PRIOR = 2.0  # so many made-up vehicles at first
 FLOW_OVER_S, FLOW_AT_FIRST_S = 300, 30
 DRAIN_OVER_S = 60
+HALF_LIFE_S = 2_400  # of turns and ways: a detour changes them
+AGE_EVERY_S = 60
 DRAIN_VEH_S = 0.3  # of an exit lane on which vehicles stand, before more is known
 TRACKS_MAX = 2_000
+TURNS_LEAST = 0.5  # no turn is ever taken to be impossible
+QUEUED_M_S = 2.0
 
 Piece = tuple[str, int]  # a zone, and how many times ZONE_M from the stop line
 
@@ -48,7 +52,7 @@ class Learnt:
         self._out_before: list[int] = [-1] * len(layout.exits)
         self._seconds = 0
         self.flow_veh_s = np.zeros(self._lanes)
-        self.drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
+        self._drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
 
     def see(self, at_s: int, seen: Observed) -> None:
         """Take in one second."""
@@ -64,15 +68,29 @@ class Learnt:
         if at_s % 5 == 0:
             for track in [t for t, f in self._tracks.items() if at_s - f.last_s > LOST_S]:
                 self._end(track, self._lanes)
+        if self._seconds % AGE_EVERY_S == 0:
+            self._forget()
         step = max(1 / FLOW_OVER_S, 1 / (self._seconds + FLOW_AT_FIRST_S))
         self.flow_veh_s += (crossed - self.flow_veh_s) * step
         for exit_, out in enumerate(seen.outs):
             entered = sum(self._layout.movements[m].exit == exit_ for _, m in seen.crossed)
             before = self._out_before[exit_]
             if before >= 0 and out.standing:
-                left = max(0, before + entered - out.vehicles)
-                self.drain_veh_s[exit_] += (left - self.drain_veh_s[exit_]) / DRAIN_OVER_S
+                left = before + entered - out.vehicles  # below 0 when who entered comes to it
+                self._drain_veh_s[exit_] += (left - self._drain_veh_s[exit_]) / DRAIN_OVER_S
             self._out_before[exit_] = out.vehicles
+
+    @property
+    def drain_veh_s(self) -> Floats:
+        """(exits) how many leave an exit lane each second while vehicles stand on it."""
+        drains: Floats = np.maximum(self._drain_veh_s, 0.0)
+        return drains
+
+    def _forget(self) -> None:
+        kept = 0.5 ** (AGE_EVERY_S / HALF_LIFE_S)
+        self._turns = np.maximum(self._turns * kept, TURNS_LEAST)
+        for way in self._ways.values():
+            way *= kept
 
     def _follow(self, at_s: int, vehicle: Vehicle) -> None:
         track = self._tracks.get(vehicle.track)
@@ -93,12 +111,20 @@ class Learnt:
                 self._ways.setdefault(piece, np.zeros(self._lanes + 1))[lane] += 1
 
     def shares(self, vehicle: Vehicle) -> list[tuple[int, float]]:
-        """To which lanes a vehicle will come, and how likely; less than 1 together."""
+        """To which lanes a vehicle will come, and how likely; less than 1 together while it moves.
+
+        One that stands waits for this junction, even if it will turn off before: a queue that
+        reaches back to where ways part holds up all behind it.
+        """
         lanes = vehicle.lanes
         at_line = len(lanes) == 1 and vehicle.distance_m < ZONE_M
         if at_line and vehicle.zone == self._layout.lanes[lanes[0]].id:
             return [(lanes[0], 1.0)]
-        return self._shares((vehicle.zone, int(vehicle.distance_m) // ZONE_M), lanes)
+        shares = self._shares((vehicle.zone, int(vehicle.distance_m) // ZONE_M), lanes)
+        if vehicle.speed_m_s < QUEUED_M_S:
+            together = sum(share for _, share in shares)
+            shares = [(lane, share / together) for lane, share in shares]
+        return shares
 
     def shares_from(self, zone: str, lanes: tuple[int, ...]) -> list[tuple[int, float]]:
         """The same of one that comes into a zone."""

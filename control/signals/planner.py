@@ -35,6 +35,7 @@ MESSAGE_S = 5  # how far ahead a junction is believed what it will send
 VIEW_M, VIEW_LEAST_M = 250.0, 100.0
 STILL_M_S = 0.5
 AT_LINE_M = 6.0
+LONGEST_WAIT_S = 110  # of a first vehicle; then its stage comes whatever it costs
 REFUSES_AFTER_S = 3  # who stands so long before a clear green does not want to go that way
 CLEAR_M, CLEAR_M_S = 10.0, 3.0
 NO_LIMIT_VEH = 1e3
@@ -100,6 +101,8 @@ class Planner:
         self._refused_s = np.zeros(len(self._order))
         self._sends = np.zeros((len(self._order), HORIZON_S))
         self._sends_since_s = -HORIZON_S
+        self._waited_s = np.zeros(len(layout.lanes), np.int64)
+        self.searched = False  # in the last decision
         self.plan = Plan(0, -1, 0.0, -1, 0.0)
 
     def decide(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> int:
@@ -108,17 +111,36 @@ class Planner:
         self._watch_first(seen)
         coming = seen.wanted if seen.yellow_left_s else seen.stage
         bound = seen.yellow_left_s > 0 or seen.green_s < self.layout.min_green_s
-        if bound and at_s - self._sends_since_s < MESSAGE_S:
+        self.searched = not bound or at_s - self._sends_since_s >= MESSAGE_S
+        if not self.searched:
             return coming
         sends = np.zeros_like(self._sends)
         plan = Plan(*search(self._frame, self._moment(at_s, seen, others), HOLDS_S, sends))
         self.plan, self._sends, self._sends_since_s = plan, sends, at_s
-        if bound or plan.hold_s > 0 or plan.following < 0:
+        if bound:
             return coming
-        return plan.following
+        if (overdue := self._overdue(coming)) is not None:
+            return overdue
+        return coming if plan.hold_s > 0 or plan.following < 0 else plan.following
+
+    def _overdue(self, present: int) -> int | None:
+        """The stage for a first vehicle that has waited for longer than anybody shall.
+
+        None where the present stage lets it go: then it is not the signals that hold it.
+        """
+        for lane in np.argsort(-self._waited_s):
+            if self._waited_s[lane] < LONGEST_WAIT_S:
+                break
+            rows = slice(self._frame.first[lane], self._frame.first[lane + 1])
+            wants = self._refused_s[rows] < REFUSES_AFTER_S
+            shown = (self._frame.aspect[:, rows] * wants).sum(axis=1)
+            best = int(np.argmax(shown))
+            if shown[best] > shown[present]:
+                return best
+        return None
 
     def _watch_first(self, seen: Observed) -> None:
-        """Learn the way of a first vehicle from the clear green that it does not take."""
+        """Learn the way of a first vehicle from the clear green it does not take; time its wait."""
         first = {lane: (AT_LINE_M, "", 0.0) for lane in range(len(self.layout.lanes))}
         for vehicle in seen.vehicles:
             lane = vehicle.lanes[0]
@@ -126,8 +148,10 @@ class Planner:
                 first[lane] = (vehicle.distance_m, vehicle.track, vehicle.speed_m_s)
         for lane, (_, track, speed_m_s) in first.items():
             rows = range(self._frame.first[lane], self._frame.first[lane + 1])
+            self._waited_s[lane] += 1
             if not track or track != self._first_track[lane]:
                 self._first_track[lane] = track
+                self._waited_s[lane] = 0
                 self._refused_s[rows.start : rows.stop] = 0
             elif speed_m_s < STILL_M_S and not seen.yellow_left_s:
                 for row in rows:
@@ -201,10 +225,13 @@ class Planners:
         self, layouts: Mapping[str, Layout], upstream: Mapping[str, tuple[Upstream, ...]]
     ) -> None:
         self.planners = {id_: Planner(layout, upstream[id_]) for id_, layout in layouts.items()}
+        self.searches = 0
 
     def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]:
         """The stage that each should have next."""
-        return {
+        wanted = {
             id_: planner.decide(at_s, seen[id_], self.planners)
             for id_, planner in self.planners.items()
         }
+        self.searches = sum(planner.searched for planner in self.planners.values())
+        return wanted

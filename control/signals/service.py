@@ -14,7 +14,8 @@ Compiled with numba; a plan of a minute takes some ten microseconds. Arrays are 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 RED, WAITS, GOES = 0, 1, 2  # what a stage tells a movement
 
@@ -35,6 +38,14 @@ LEFT_AT_END_S = (
 WAITING_SERVICE = 0.4  # of the saturation rate, where only the order of size matters
 NEXT_S, CHOICE_S, WANTED_S = 3, 12, 15  # how far the rule of thumb looks ahead
 LEAVE = 0.8  # a stage is left when it serves less than this share of what another would
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """By numba at the first call; kept for later runs where it finds a place to write."""
+    try:
+        return cast(Callable[P, R], njit(cache=True)(function))
+    except RuntimeError:  # neither the installation nor a cache folder can be written
+        return cast(Callable[P, R], njit(function))
 
 
 class Frame(NamedTuple):
@@ -65,7 +76,7 @@ class Moment(NamedTuple):
     drain: Floats  # (E) and how many more each second
 
 
-@njit(cache=True)
+@compiled
 def gap_rate(foes: float, critical_s: float, follow_s: float) -> float:
     """Vehicles/s that can pass a flow of `foes` vehicles/s (potential capacity, HCM6 eq. 20-32)."""
     if foes < 1e-3:
@@ -73,7 +84,7 @@ def gap_rate(foes: float, critical_s: float, follow_s: float) -> float:
     return foes * math.exp(-foes * critical_s) / (1.0 - math.exp(-foes * follow_s))
 
 
-@njit(cache=True)
+@compiled
 def serve(
     frame: Frame,
     moment: Moment,
@@ -110,6 +121,8 @@ def serve(
                     rate = moment.saturation[m]
                 elif was == GOES and since < YELLOW_USED_S:
                     rate = moment.saturation[m] * min(1.0, YELLOW_USED_S - since)
+                elif was == WAITS and aspect > RED and head[m] > 0.0:
+                    rate = -1.0
                 elif was == WAITS and since < 1:
                     rate = 1.0  # who waits in the middle of the junction clears it
             elif aspect == GOES:
@@ -117,8 +130,10 @@ def serve(
                 if since < STARTUP_S and before >= 0 and frame.aspect[before, m] == RED:
                     rate *= max(0.0, 1.0 - (STARTUP_S - since))
             elif aspect == WAITS and head[m] > 0.0:
+                rate = -1.0
+            if rate < 0.0:  # when it is known who goes first
                 some_wait = True
-            if rate > 0.0:
+            else:
                 rate *= head[m] * ready * min(1.0, max(0.0, room[frame.exit[m]]))
             flow[m] = rate
     if some_wait:
@@ -127,10 +142,10 @@ def serve(
                 continue
             ready = min(1.0, queue[lane] * 2.0)
             for m in range(frame.first[lane], frame.first[lane + 1]):
-                if frame.aspect[stage, m] == WAITS and head[m] > 0.0:
+                if flow[m] < 0.0:
                     foes = 0.0
                     for i in range(frame.yields_first[m], frame.yields_first[m + 1]):
-                        foes += flow[frame.yields[i]]
+                        foes += max(0.0, flow[frame.yields[i]])
                     rate = min(moment.saturation[m], gap_rate(foes, CRITICAL_GAP_S, FOLLOW_UP_S))
                     flow[m] = rate * head[m] * ready * min(1.0, max(0.0, room[frame.exit[m]]))
     cost = 0.0
@@ -162,21 +177,30 @@ def serve(
     return cost
 
 
-@njit(cache=True)
+@compiled
 def rates_of(frame: Frame, moment: Moment) -> Floats:
-    """(S, L) at what rate each stage serves each lane, roughly, by the turns taken there."""
+    """(S, L) at what rate each stage serves each lane, roughly.
+
+    By the turns taken there or, if it is more, by that which the lane's first vehicle will take.
+    """
     stages, lanes = frame.aspect.shape[0], len(frame.first) - 1
     rates = np.zeros((stages, lanes))
     for s in range(stages):
-        for m in range(len(frame.lane)):
-            if frame.aspect[s, m] == GOES:
-                rates[s, frame.lane[m]] += moment.turn[m] * moment.saturation[m]
-            elif frame.aspect[s, m] == WAITS:
-                rates[s, frame.lane[m]] += WAITING_SERVICE * moment.turn[m] * moment.saturation[m]
+        for lane in range(lanes):
+            rate = first = 0.0
+            for m in range(frame.first[lane], frame.first[lane + 1]):
+                share = 0.0
+                if frame.aspect[s, m] == GOES:
+                    share = moment.saturation[m]
+                elif frame.aspect[s, m] == WAITS:
+                    share = WAITING_SERVICE * moment.saturation[m]
+                rate += moment.turn[m] * share
+                first += moment.head[m] * share
+            rates[s, lane] = max(rate, first)
     return rates
 
 
-@njit(cache=True)
+@compiled
 def served(
     rates: Floats, moment: Moment, stage: int, queue: Floats, t: int, window_s: int
 ) -> float:
@@ -192,7 +216,7 @@ def served(
     return vehicles
 
 
-@njit(cache=True)
+@compiled
 def follow(
     frame: Frame,
     moment: Moment,
@@ -246,7 +270,7 @@ def follow(
     return cost
 
 
-@njit(cache=True)
+@compiled
 def search(
     frame: Frame, moment: Moment, holds: Ints, record: Floats
 ) -> tuple[int, int, float, int, float]:
