@@ -6,6 +6,7 @@ another signal. Turns back on the own road are not followed: they would lead awa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from control.signals.layout import Layout, Upstream
@@ -25,6 +26,7 @@ class Feeder(NamedTuple):
     length_m: float
     speed_m_s: float
     lanes: tuple[int, ...]  # of the layout: to which of them it leads
+    ahead: int | None = None  # of the layout: the lane that follows it, and is its only way on
 
 
 class _Road(NamedTuple):
@@ -54,6 +56,11 @@ class _Search:
         self._net = net
         self._controlled = controlled
         self._own = {lane.id for lane in layout.lanes}
+        self._before = {
+            before: number
+            for number, lane in enumerate(layout.lanes)
+            for before in self._directly_before(lane.id)
+        }
         self._feeders: dict[str, Feeder] = {}
         self._ahead: dict[tuple[str, int], tuple[float, float, set[int]]] = {}
         roads: dict[str, _Road] = {}
@@ -77,6 +84,17 @@ class _Search:
             Upstream(id_, movement, distance_m, speed_m_s, tuple(sorted(to)))
             for (id_, movement), (distance_m, speed_m_s, to) in self._ahead.items()
         )
+
+    def _directly_before(self, id_: str) -> Iterator[str]:
+        """The lanes whose only way on is this lane, and those inside the node between."""
+        for connection in self._net.getLane(id_).getIncomingConnections():
+            source = connection.getFromLane()
+            ways = {
+                c.getToLane().getID() for c in source.getOutgoing() if c.getDirection() != TURN_BACK
+            }
+            if not source.getID().startswith(":") and ways == {id_}:
+                yield source.getID()
+                yield from (lane.getID() for lane in self._inside(connection))
 
     def _follow(self, road: _Road) -> list[_Road]:
         """Take the lanes of a road in, and give the roads that lead to it."""
@@ -107,7 +125,10 @@ class _Search:
         self, connection: Any, start_m: float, to: set[int], further: dict[str, _Road]
     ) -> None:
         source = connection.getFromLane()
-        before_m = start_m + self._inside(connection, start_m, to)
+        before_m = start_m
+        for lane in self._inside(connection):
+            self._feed(lane.getID(), before_m, lane.getLength(), lane.getSpeed(), to)
+            before_m += lane.getLength()
         link = self._controlled.get((source.getID(), connection.getToLane().getID()))
         if link is not None:
             self._ahead.setdefault(link, (before_m, source.getSpeed(), set()))[2].update(to)
@@ -116,20 +137,18 @@ class _Search:
             road = further.setdefault(edge.getID(), _Road(edge, before_m, {}))
             road.leads.setdefault(source.getID(), set()).update(to)
 
-    def _inside(self, connection: Any, start_m: float, to: set[int]) -> float:
-        """Take in the lanes inside a node that a connection goes over; gives their length in m."""
-        length_m = 0.0
+    def _inside(self, connection: Any) -> Iterator[Any]:
+        """The lanes inside a node that a connection goes over, the last first."""
         via = connection.getViaLaneID()
         while via:
             lane = self._net.getLane(via)
-            self._feed(via, start_m + length_m, lane.getLength(), lane.getSpeed(), to)
-            length_m += lane.getLength()
+            yield lane
             before = (c.getFromLane().getID() for c in lane.getIncomingConnections())
             via = next((id_ for id_ in before if id_.startswith(":")), "")
-        return length_m
 
     def _feed(
         self, lane: str, distance_m: float, length_m: float, speed_m_s: float, to: set[int]
     ) -> None:
-        feeder = Feeder(lane, distance_m, length_m, speed_m_s, tuple(sorted(to)))
+        to_lanes, ahead = tuple(sorted(to)), self._before.get(lane)
+        feeder = Feeder(lane, distance_m, length_m, speed_m_s, to_lanes, ahead)
         self._feeders.setdefault(lane, feeder)
