@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from causeway.cli import Unusable
 CONTROLLERS = tuple(METHODS)
 PROGRESS_EVERY_S = 60  # of simulated time
 STOP_TIMEOUT_S = 2.0  # a run has nothing to save
+CHUNK_BYTES = 2**16
 
 Say = Callable[[str], None]
 
@@ -210,14 +211,14 @@ class _Pool:
 
     async def _one(self, asked: Asked, progress: Callable[[int], object]) -> Done:
         name = f"run-{next(self._numbers)}"
-        with tempfile.TemporaryDirectory(dir=self._work) as work:
+        with tempfile.TemporaryDirectory(dir=self._work, ignore_cleanup_errors=True) as work:
             child = await self._children.start(name, [COMMAND, "eval-signals-run"], pipes=True)
             asked.work = work
             child.writer.write(msgspec.json.encode(asked) + b"\n")
             with contextlib.suppress(ConnectionError):
                 await child.writer.drain()
             done = None
-            async for line in child.reader:
+            async for line in whole_lines(child.reader):
                 answer = msgspec.json.decode(line, type=Done)
                 progress(answer.seconds)
                 done = None if answer.seconds else answer
@@ -225,6 +226,17 @@ class _Pool:
         if done is None or done.error:
             raise ScenarioUnusable(_named(asked), _why(child, done))
         return done
+
+
+async def whole_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length: the survey of a great city is longer than `readline` takes."""
+    parts: list[bytes] = []
+    while chunk := await reader.read(CHUNK_BYTES):
+        first, *others = chunk.split(b"\n")
+        parts.append(first)
+        for other in others:
+            yield b"".join(parts)
+            parts = [other]
 
 
 def _named(asked: Asked) -> str:

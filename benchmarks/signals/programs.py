@@ -4,7 +4,8 @@
 vehicles of its approach have lost time; both keep the order of the phases (SUMO documentation,
 Simulation/Traffic_Lights). Each phase with green may last between the minimum green that all
 methods keep and its own longest time in the scenario, or where it has none the 50 s that SUMO's
-netconvert gives: with the 120 s of the other methods both do worse. Yellow is as for all methods.
+netconvert gives: with the 120 s of the other methods both do worse. Yellow is as for all methods;
+a phase with red and yellow ("u") is a transition too, and lasts as in the scenario.
 
 Faults reach as far as SUMO lets them: an actuated signal has no detector on a dead lane, and one on
 a lane with ghosts asks for more green without end; a lane of which every other vehicle is seen, and
@@ -51,9 +52,10 @@ def _attributes(phase: Phase) -> dict[str, str]:
     named = {"state": phase.state}
     if phase.next:
         named["next"] = " ".join(map(str, phase.next))
-    if "y" in phase.state:
+    aspects = set(phase.state)
+    if {"y", "Y"} & aspects:
         return {**named, "duration": f"{YELLOW_S:g}"}
-    if not {"G", "g"} & set(phase.state):
+    if "u" in aspects or not {"G", "g"} & aspects:
         return {**named, "duration": f"{phase.duration_s:g}"}
     varies = phase.max_s > phase.min_s >= 0
     longest_s = max(MIN_GREEN_S, phase.max_s if varies else max(MAX_GREEN_S, phase.duration_s))

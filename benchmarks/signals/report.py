@@ -6,7 +6,7 @@ delay over the seeds. The worst seed's ratio compares both on that seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean, geometric_mean, median, stdev
@@ -20,6 +20,7 @@ from benchmarks.signals.trips import Outcome
 OURS = "causeway"
 MEASURES = (
     "waiting_s",
+    "wait_max_s",
     "stops",
     "queue_veh",
     "co2_kg",
@@ -30,6 +31,8 @@ MEASURES = (
     "collisions",
     "emergency_stops",
     "decision_ms_median",
+    "decision_ms_p99",
+    "decision_ms_max",
 )
 INK, OTHER, MARK = "#333333", "#9aa5b1", "#0b6e99"
 
@@ -59,6 +62,11 @@ class Compared(Struct):
         worst = max(our / their for our, their in zip(ours, theirs, strict=True))
         return fmean(ours) / fmean(theirs), worst
 
+    def decisions_ms(self, measure: str) -> list[float]:
+        """Of causeway's runs that decided anything; `measure` is one of Outcome's decision_ms."""
+        found = (getattr(outcome, measure) for outcome in self.outcomes.get(OURS, []))
+        return [value for value in found if value is not None]
+
 
 class Report(Struct):
     """All scenarios by name."""
@@ -80,13 +88,15 @@ class Report(Struct):
     @property
     def decision_ms_median(self) -> float | None:
         """Of causeway's runs, each by its own median."""
-        medians = [
-            outcome.decision_ms_median
-            for compared in self.compared.values()
-            for outcome in compared.outcomes.get(OURS, [])
-            if outcome.decision_ms_median is not None
-        ]
+        medians = [m for c in self.compared.values() for m in c.decisions_ms("decision_ms_median")]
         return median(medians) if medians else None
+
+    @property
+    def decision_ms_max(self) -> float | None:
+        return max(
+            (m for c in self.compared.values() for m in c.decisions_ms("decision_ms_max")),
+            default=None,
+        )
 
     def found(self) -> dict[str, object]:
         """What `--json` prints; ratios are null where causeway or any other is not compared."""
@@ -100,6 +110,7 @@ class Report(Struct):
 
 def _found(compared: Compared) -> dict[str, object]:
     ratio, worst = compared.ratios or (None, None)
+    medians_ms = compared.decisions_ms("decision_ms_median")
     return {
         "delay_s": {
             name: [round(delay_s, 3) for delay_s in compared.delays_s(name)]
@@ -108,6 +119,9 @@ def _found(compared: Compared) -> dict[str, object]:
         "best_baseline": compared.best_baseline,
         "ratio": _rounded(ratio, 4),
         "ratio_worst_seed": _rounded(worst, 4),
+        "decision_ms_median": median(medians_ms) if medians_ms else None,
+        "decision_ms_p99": max(compared.decisions_ms("decision_ms_p99"), default=None),
+        "decision_ms_max": max(compared.decisions_ms("decision_ms_max"), default=None),
         "measures": {
             name: {m: [_rounded(getattr(o, m), 4) for o in outcomes] for m in MEASURES}
             for name, outcomes in compared.outcomes.items()
@@ -125,8 +139,9 @@ def _rounded(value: float | None, places: int) -> float | None:
 
 
 def table(report: Report) -> str:
-    """Mean and standard deviation of the delay over the seeds, ratios, and the other measures."""
-    return "\n".join([*_delays(report), "", *_ratios(report), "", *_measures(report)])
+    """Delays over the seeds, ratios, the other measures, and what makes a comparison doubtful."""
+    parts = (_delays(report), _ratios(report), _measures(report), _warnings(report))
+    return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
 
 def _delays(report: Report) -> Iterator[str]:
@@ -155,20 +170,24 @@ def _ratios(report: Report) -> Iterator[str]:
     if report.ratio_geomean is not None:
         yield f"geometric mean of the ratios: {report.ratio_geomean:.3f}"
     if report.decision_ms_median is not None:
-        yield f"a decision for one junction: {report.decision_ms_median:.3f} ms (median)"
+        longest = f", at most {report.decision_ms_max:.3f} ms" if report.decision_ms_max else ""
+        yield f"a decision for one junction: {report.decision_ms_median:.3f} ms (median){longest}"
 
 
 def _measures(report: Report) -> Iterator[str]:
     wide = max(map(len, [*report.controllers, *report.compared]))
-    heads = ("wait s", "stops", "queue", "CO2 kg", "done", "never in", "tele", "coll", "em.stop")
-    yield "means over the seeds; queue: vehicles standing in the net; never in: never inserted"
+    heads = ("stops", "queue", "CO2 kg", "done", "never in", "tele", "coll", "em.stop")
+    yield (
+        "means over the seeds; longest: the longest wait of one vehicle in any seed;"
+        " queue: vehicles standing in the net; never in: never inserted"
+    )
     for name, compared in report.compared.items():
-        yield "  ".join([f"{name:<{wide}}", *(f"{head:>8}" for head in heads), "  ms"])
+        waits = ("wait s", "longest")
+        yield "  ".join([f"{name:<{wide}}", *(f"{head:>8}" for head in waits + heads), "  ms"])
         for controller, outcomes in compared.outcomes.items():
             cells = (
                 f"{_mean(outcomes, measure):>8.{places}f}"
                 for measure, places in (
-                    ("waiting_s", 1),
                     ("stops", 2),
                     ("queue_veh", 1),
                     ("co2_kg", 0),
@@ -181,7 +200,29 @@ def _measures(report: Report) -> Iterator[str]:
             )
             medians = [o.decision_ms_median for o in outcomes if o.decision_ms_median is not None]
             spent = f"{median(medians):6.3f}" if medians else "     -"
-            yield "  ".join([f"{controller:<{wide}}", *cells, spent])
+            waits_s = (_mean(outcomes, "waiting_s"), max(o.wait_max_s for o in outcomes))
+            waited = (
+                f"{wait_s:>8.{places}f}" for wait_s, places in zip(waits_s, (1, 0), strict=True)
+            )
+            yield "  ".join([f"{controller:<{wide}}", *waited, *cells, spent])
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    """Other vehicles, or vehicles that were taken out of a jam, make delays hard to compare."""
+    for name, compared in report.compared.items():
+        runs = compared.outcomes
+        for seed, outcomes in zip(report.seeds, zip(*runs.values(), strict=True), strict=True):
+            vehicles = dict(zip(runs, (o.vehicles for o in outcomes), strict=True))
+            if len(set(vehicles.values())) > 1:
+                yield f"warning: {name}, seed {seed}: not the same vehicles: {_listed(vehicles)}"
+            teleports = dict(zip(runs, (o.teleports for o in outcomes), strict=True))
+            if any(teleports.values()):
+                some = {controller: n for controller, n in teleports.items() if n}
+                yield f"warning: {name}, seed {seed}: teleports: {_listed(some)}"
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{controller} {number}" for controller, number in numbers.items())
 
 
 def _mean(outcomes: Sequence[Outcome], measure: str) -> float:

@@ -19,6 +19,7 @@ class Outcome(Struct, frozen=True):
 
     delay_s: float
     waiting_s: float
+    wait_max_s: float  # the longest that one vehicle stood on its way, all its stops together
     stops: float
     queue_veh: float  # how many stand in the whole net, on average over time
     co2_kg: float
@@ -29,13 +30,15 @@ class Outcome(Struct, frozen=True):
     collisions: int
     emergency_stops: int
     decision_ms_median: float | None = None  # for one junction
+    decision_ms_p99: float | None = None
+    decision_ms_max: float | None = None
     decisions: int = 0
     wall_s: float = 0.0
 
 
 def outcome(trips: Path, statistics: Path, seconds: float) -> Outcome:
     """Reads both files; `seconds` is how long the simulation lasted."""
-    delay_s = waiting_s = co2_mg = 0.0
+    delay_s = waiting_s = wait_max_s = co2_mg = 0.0
     vehicles = completed = never_inserted = stops = 0
     for _, trip in ET.iterparse(trips):
         if trip.tag == "emissions":
@@ -49,13 +52,16 @@ def outcome(trips: Path, statistics: Path, seconds: float) -> Outcome:
         delay_s += float(trip.get("departDelay", 0))
         if departed:
             delay_s += float(trip.get("timeLoss", 0))
-            waiting_s += float(trip.get("waitingTime", 0))
+            waited_s = float(trip.get("waitingTime", 0))
+            waiting_s += waited_s
+            wait_max_s = max(wait_max_s, waited_s)
             stops += int(trip.get("waitingCount", 0))
         trip.clear()
     whole = ET.parse(statistics).getroot()
     return Outcome(
         delay_s=delay_s / max(1, vehicles),
         waiting_s=waiting_s / max(1, vehicles),
+        wait_max_s=wait_max_s,
         stops=stops / max(1, vehicles),
         queue_veh=waiting_s / seconds,
         co2_kg=co2_mg / 1e6,

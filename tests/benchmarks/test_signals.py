@@ -1,27 +1,32 @@
 """Signals are evaluated alike under every controller, and what cannot be used is said in a line."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 
 import libsumo
+import msgspec
 import pytest
 import sumolib
 
-from benchmarks.signals.eyes import draw_faults
+from benchmarks.signals.baselines import MaxWave
+from benchmarks.signals.evaluation import whole_lines
+from benchmarks.signals.eyes import Faults, draw_faults
 from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S, read_network
-from benchmarks.signals.programs import KINDS
-from benchmarks.signals.report import Report
-from benchmarks.signals.scenario import Scenario, find, survey
+from benchmarks.signals.programs import KINDS, programs_of
+from benchmarks.signals.report import Report, table
+from benchmarks.signals.scenario import Phase, Scenario, find, survey
 from benchmarks.signals.simulation import METHODS, Run, simulate
 from benchmarks.signals.trips import Outcome, outcome
 from causeway.children import CAUSEWAY
 from causeway.cli import main
 from control.signals.layout import LayoutError, conflicts
+from control.signals.observed import Observed, Vehicle
 
 SECONDS = 200
 FLOWS = (
@@ -159,6 +164,42 @@ def test_an_approach_is_followed_upstream_to_the_next_signal(scenario: Scenario)
         assert set(movement.yields_to) <= set(movement.crosses)
 
 
+def test_the_greedy_see_through_a_stop_line_lane_that_is_shorter_than_a_vehicle(
+    tmp_path: Path,
+) -> None:
+    places = {"far": -400, "mid": -200, "near": 0, "signal": 20, "end": 200}
+    nodes = "".join(f'<node id="{id_}" x="{x}" y="0"/>' for id_, x in places.items())
+    nodes = nodes.replace('id="signal"', 'id="signal" type="traffic_light"')
+    sides = '<node id="south" x="20" y="-200"/><node id="north" x="20" y="200"/>'
+    roads = (
+        ("beyond", "far", "mid", ""),
+        ("before", "mid", "near", ""),
+        ("line", "near", "signal", ' length="1"'),
+        ("out", "signal", "end", ""),
+        ("up", "south", "signal", ""),
+        ("on", "signal", "north", ""),
+    )
+    edges = "".join(f'<edge id="{i}" from="{a}" to="{b}"{more}/>' for i, a, b, more in roads)
+    files = [tmp_path / f"a.{kind}.xml" for kind in ("nod", "edg", "net")]
+    files[0].write_text(f"<nodes>{nodes}{sides}</nodes>")
+    files[1].write_text(f"<edges>{edges}</edges>")
+    options = zip(("--node-files", "--edge-files", "-o"), map(str, files), strict=True)
+    netconvert = [sumolib.checkBinary("netconvert"), *(word for pair in options for word in pair)]
+    subprocess.run(netconvert, check=True, capture_output=True, timeout=60)
+    network = read_network(files[2])
+    (layout,) = network.layouts.values()
+    method = MaxWave(network, 1)
+
+    def count(zone: str, distance_m: float) -> int:
+        seen = Vehicle("a", tuple(range(len(layout.lanes))), distance_m, 0.0, 13.9, zone)
+        return sum(method.gains({layout.id: Observed(0, 0, 9, 0, (seen,), ())})[layout.id])
+
+    assert count("line_0", 0.5) > 0
+    assert count("before_0", 3.0) > 0
+    assert count("before_0", 201.0) == 0
+    assert count("beyond_0", 190.0) == 0
+
+
 def test_signals_that_none_can_use_are_named(scenario: Scenario, tmp_path: Path) -> None:
     states = {**scenario.states, "A0": ["GG", "GG", "rr"], "A1": []}
     network = read_network(Path(scenario.net_file), states)
@@ -202,6 +243,7 @@ def test_delay_counts_who_arrived_who_travels_and_who_never_left(tmp_path: Path)
     assert outcome(trips, statistics, 100.0) == Outcome(
         delay_s=(2 + 10 + 30 + 48) / 3,
         waiting_s=20 / 3,
+        wait_max_s=14.0,
         stops=1.0,
         queue_veh=0.2,
         co2_kg=3.0,
@@ -214,11 +256,65 @@ def test_delay_counts_who_arrived_who_travels_and_who_never_left(tmp_path: Path)
     )
 
 
+def made(delay_s: float, **more: float) -> Outcome:
+    same = Outcome(delay_s, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0)
+    return msgspec.structs.replace(same, **more)
+
+
+def test_other_vehicles_and_teleports_are_warned_of(scenario: Scenario) -> None:
+    report = Report(("fixed", "maxwave"), (1, 2), {})
+    for controller, second in (("fixed", {"vehicles": 3}), ("maxwave", {"teleports": 2})):
+        for outcome_ in (made(9.0, wait_max_s=70), made(9.0, **second)):
+            report.add(scenario, controller, outcome_)
+    text = table(report)
+    assert [line for line in text.splitlines() if line.startswith("warning: ")] == [
+        "warning: grid, seed 2: not the same vehicles: fixed 3, maxwave 1",
+        "warning: grid, seed 2: teleports: maxwave 2",
+    ]
+    assert text.count("      70  ") == 2
+
+
+def test_a_decision_is_timed_by_the_junctions_that_were_searched(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lazy:
+        searches = 0
+
+        def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]:
+            self.searches = 2 if at_s % 10 == 0 else 0
+            return dict.fromkeys(seen, 0)
+
+    monkeypatch.setitem(METHODS, "lazy", lambda network: Lazy())
+    found = simulate(Run(scenario, "lazy", 1), tmp_path)
+    assert found.decisions == 2 * SECONDS / 10
+    assert found.decision_ms_median is not None
+    assert found.decision_ms_p99 is not None
+    assert found.decision_ms_max is not None
+    assert found.decision_ms_median <= found.decision_ms_p99 <= found.decision_ms_max
+
+
+@pytest.mark.parametrize("state", ["ryG", "rYG", "ruG"])
+def test_a_transition_is_never_prolonged_like_a_green(state: str) -> None:
+    phases = [Phase("Grr", 30.0, 5.0, 50.0), Phase(state, 2.0, 2.0, 2.0)]
+    text = programs_of("actuated", {"a": phases}, {"a": []}, Faults()).decode()
+    assert text.count("minDur") == text.count("maxDur") == 1
+
+
+def test_an_answer_may_be_longer_than_a_reader_takes() -> None:
+    async def read() -> list[bytes]:
+        reader = asyncio.StreamReader(limit=8)
+        reader.feed_data(b"short\n" + b"x" * 200_000 + b"\n\ncut")
+        reader.feed_eof()
+        return [line async for line in whole_lines(reader)]
+
+    assert asyncio.run(read()) == [b"short", b"x" * 200_000, b""]
+
+
 def test_a_ratio_is_to_the_best_other_by_its_mean_and_worst_by_seed(scenario: Scenario) -> None:
     report = Report(("causeway", "fixed", "maxwave"), (1, 2), {})
     for controller, delays in (("causeway", (8, 11)), ("fixed", (9, 40)), ("maxwave", (10, 10))):
         for delay_s in delays:
-            report.add(scenario, controller, Outcome(delay_s, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5))
+            report.add(scenario, controller, made(delay_s, decision_ms_median=0.5))
     compared = report.compared["grid"]
     assert compared.best_baseline == "maxwave"
     assert compared.ratios == pytest.approx((0.95, 1.1))
@@ -262,6 +358,8 @@ def test_the_command_prints_its_numbers_and_draws_them(
         "fixed": 2,
         "maxwave": 2,
     }
+    assert set(numbers) >= {"decision_ms_median", "decision_ms_p99", "decision_ms_max"}
+    assert len(numbers["measures"]["maxwave"]["wait_max_s"]) == 2
     assert numbers["best_baseline"] in ("fixed", "maxwave")
     assert numbers["ratio"] is None
     assert numbers["ratio_worst_seed"] is None
