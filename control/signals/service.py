@@ -30,7 +30,7 @@ RED, WAITS, GOES = 0, 1, 2  # what a stage tells a movement
 
 STARTUP_S = 1.5  # until the first of a standing queue has gone
 YELLOW_USED_S = 1.5  # of the yellow, by who cannot stop any more
-CRITICAL_GAP_S, FOLLOW_UP_S = 6.0, 2.2
+CRITICAL_GAP_S, FOLLOW_UP_S = 7.5, 2.2
 STOP_S = 2.0  # what a stop costs besides the wait: braking and getting under way
 LEFT_AT_END_S = (
     5.0  # for each vehicle still there at the plan's end, and as much again as there are
