@@ -369,6 +369,9 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
         listener.listen(128)
+    except OverflowError as error:
+        listener.close()
+        raise AddressUnusable(host, port, "no such port") from error
     except OSError as error:
         listener.close()
         raise AddressUnusable(host, port, error.strerror or str(error)) from error

@@ -26,7 +26,7 @@ from causeway.events import AnyEvent
 from causeway.frame import EncodedFrame
 from causeway.site import Site
 from dashboard.feed import BACKLOG_BYTES_MAX
-from dashboard.server import AddressUnusable, HistoryAway, Wall
+from dashboard.server import AddressUnusable, HistoryAway, Wall, try_address
 from dashboard.web_files import LIBRARIES, LibrariesMissing, read_web_files
 
 WEB = Path(__file__).parents[2] / "dashboard" / "web"
@@ -529,6 +529,11 @@ async def test_it_stops_within_two_seconds_with_clients_connected(site: Site) ->
         assert asyncio.get_running_loop().time() - started < 2.5
     with pytest.raises(OSError):
         await connect(held.feed)
+
+
+def test_a_port_that_cannot_be_is_refused_in_words() -> None:
+    with pytest.raises(AddressUnusable, match="the wall at 127.0.0.1:99999: seen 'no such port'"):
+        try_address("127.0.0.1", 99999)
 
 
 async def test_an_address_that_is_taken_is_an_error(held: Held, site: Site) -> None:
