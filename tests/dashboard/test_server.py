@@ -532,7 +532,7 @@ async def test_it_stops_within_two_seconds_with_clients_connected(site: Site) ->
 
 
 def test_a_port_that_cannot_be_is_refused_in_words() -> None:
-    with pytest.raises(AddressUnusable, match="the wall at 127.0.0.1:99999: seen 'no such port'"):
+    with pytest.raises(AddressUnusable, match="no such port"):
         try_address("127.0.0.1", 99999)
 
 
