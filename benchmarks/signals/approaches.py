@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from control.signals.layout import Layout, Upstream
+from control.signals.observed import VIEW_M
 
-VIEW_M = 250.0  # how far from a stop line its approach is watched
 TURN_BACK = "t"
 
 Controlled = dict[tuple[str, str], tuple[str, int]]  # lane and exit -> junction and movement

@@ -17,13 +17,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 
 from benchmarks.signals.approaches import Feeder
+from benchmarks.signals.eyes import STILL_M_S
 from benchmarks.signals.network import Network
 from control.signals.layout import GREEN, PERMISSIVE, Layout
-from control.signals.observed import Observed, Vehicle
+from control.signals.observed import VEHICLE_M, Observed, Vehicle
 
-STILL_M_S = 0.1
 SEEN_M = 200.0
-VEHICLE_M = 7.5  # SUMO's car of 5 m and its gap of 2.5 m
 
 
 class Greedy:

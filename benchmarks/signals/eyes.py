@@ -14,15 +14,13 @@ from zlib import crc32
 import libsumo
 import numpy as np
 
-from benchmarks.signals.approaches import VIEW_M
 from benchmarks.signals.cabinet import Cabinet
 from benchmarks.signals.network import Network
 from control.signals.layout import Lane, Layout
-from control.signals.observed import Crossing, Observed, Out, Vehicle
+from control.signals.observed import VEHICLE_M, VIEW_M, Crossing, Observed, Out, Vehicle
 
 STILL_M_S = 0.1  # as SUMO's own waiting time counts
 GHOSTS_MAX = 8
-GHOST_GAP_M = 7.5
 GHOST = "ghost "
 IN_A_SECOND_M = 40.0
 
@@ -104,9 +102,7 @@ class Eyes:
         ]
 
     def _ghosts(self, lane: str) -> list[Sighting]:
-        places_m = (
-            self._length_m[lane] - GHOST_GAP_M * i for i in range(self._faults.ghosts[lane])
-        )
+        places_m = (self._length_m[lane] - VEHICLE_M * i for i in range(self._faults.ghosts[lane]))
         return [(p, 0.0, f"{GHOST}{lane} {i}") for i, p in enumerate(places_m) if p > 0]
 
     def _approaching(self, id_: str, on: Mapping[str, list[Sighting]]) -> tuple[Vehicle, ...]:

@@ -7,12 +7,10 @@ are in these zones go; one that is lost from view without having crossed has tur
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from control.signals.layout import Layout
 from control.signals.observed import Observed, Vehicle
-
-Floats = NDArray[np.float64]
+from control.signals.service import Floats
 
 ZONE_M = 60  # long zones are learnt in pieces of this length
 LOST_S = 20  # who has not been seen for so long has turned off
@@ -21,6 +19,7 @@ FLOW_OVER_S, FLOW_AT_FIRST_S = 300, 30
 DRAIN_OVER_S = 60
 HALF_LIFE_S = 2_400  # of turns and ways: a detour changes them
 AGE_EVERY_S = 60
+SWEEP_EVERY_S = 5
 DRAIN_VEH_S = 0.3  # of an exit lane on which vehicles stand, before more is known
 TRACKS_MAX = 2_000
 TURNS_LEAST = 0.5  # no turn is ever taken to be impossible
@@ -48,6 +47,7 @@ class Learnt:
         self._turns = np.ones(len(layout.movements))
         self._tracks: dict[str, _Track] = {}
         self._ways: dict[Piece, Floats] = {}  # (L + 1) vehicles; the last turned off
+        self._nobody = np.zeros(self._lanes + 1)
         self._farthest: dict[str, int] = {}
         self._out_before: list[int] = [-1] * len(layout.exits)
         self._seconds = 0
@@ -65,7 +65,7 @@ class Learnt:
             self._turns[movement] += 1
             crossed[lane] += 1
             self._end(track, lane)
-        if at_s % 5 == 0:
+        if self._seconds % SWEEP_EVERY_S == 0:
             for track in [t for t, f in self._tracks.items() if at_s - f.last_s > LOST_S]:
                 self._end(track, self._lanes)
         if self._seconds % AGE_EVERY_S == 0:
@@ -108,7 +108,7 @@ class Learnt:
         track = self._tracks.pop(name, None)
         if track is not None:
             for piece in track.pieces:
-                self._ways.setdefault(piece, np.zeros(self._lanes + 1))[lane] += 1
+                self._ways.setdefault(piece, self._nobody.copy())[lane] += 1
 
     def shares(self, vehicle: Vehicle) -> list[tuple[int, float]]:
         """To which lanes a vehicle will come, and how likely; less than 1 together while it moves.
@@ -132,9 +132,7 @@ class Learnt:
 
     def _shares(self, piece: Piece, lanes: tuple[int, ...]) -> list[tuple[int, float]]:
         prior = PRIOR / len(lanes)
-        known = self._ways.get(piece)
-        if known is None:
-            return [(lane, 1 / len(lanes)) for lane in lanes]
+        known = self._ways.get(piece, self._nobody)
         total = float(known.sum()) + PRIOR
         return [
             (lane, (float(known[lane]) + (prior if lane in lanes else 0.0)) / total)

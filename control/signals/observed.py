@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+VIEW_M = 250.0  # how far from a stop line its approach is watched
+VEHICLE_M = 7.5  # what a vehicle takes up in a queue: a car of 5 m and its gap
+
 
 class Vehicle(NamedTuple):
     """One on the way to the stop line, as a tracker of one approach has it.
@@ -41,7 +44,10 @@ class Crossing(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """One junction at one moment. While `yellow_left_s` the stage is on its way to `wanted`."""
+    """One junction at one moment.
+
+    While `yellow_left_s` the stage gives way to `wanted`; otherwise they are the same.
+    """
 
     stage: int
     wanted: int

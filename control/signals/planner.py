@@ -17,22 +17,18 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from control.signals.layout import Layout, Upstream
 from control.signals.learning import Learnt
-from control.signals.observed import Observed
-from control.signals.service import GOES, RED, WAITS, Frame, Moment, search
-
-Floats = NDArray[np.float64]
+from control.signals.observed import VEHICLE_M, VIEW_M, Observed
+from control.signals.service import GOES, RED, WAITS, Floats, Frame, Moment, search
 
 ACCELERATION_M_S2 = 2.6
-VEHICLE_M = 7.5  # in a queue, with its gap
 SATURATION_VEH_S = 0.52
 HORIZON_S = 70
 HOLDS_S = np.array([0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 31], np.int64)
 MESSAGE_S = 5  # how far ahead a junction is believed what it will send
-VIEW_M, VIEW_LEAST_M = 250.0, 100.0
+VIEW_LEAST_M = 100.0  # short lanes are followed at least as far as this
 STILL_M_S = 0.5
 AT_LINE_M = 6.0
 LONGEST_WAIT_S = 110  # of a first vehicle; then its stage comes whatever it costs
@@ -64,7 +60,6 @@ def frame_of(layout: Layout) -> tuple[Frame, list[int]]:
         for stage in layout.stages
     ]
     frame = Frame(
-        lane=np.array(lanes, np.int64),
         exit=np.array([layout.movements[m].exit for m in order], np.int64),
         first=first.astype(np.int64),
         yields=np.array([other for row_of in yields for other in row_of], np.int64),
@@ -109,19 +104,18 @@ class Planner:
         """The stage that there should be next; that which is green, to go on with it."""
         self._learnt.see(at_s, seen)
         self._watch_first(seen)
-        coming = seen.wanted if seen.yellow_left_s else seen.stage
         bound = seen.yellow_left_s > 0 or seen.green_s < self.layout.min_green_s
         self.searched = not bound or at_s - self._sends_since_s >= MESSAGE_S
         if not self.searched:
-            return coming
+            return seen.wanted
         sends = np.zeros_like(self._sends)
         plan = Plan(*search(self._frame, self._moment(at_s, seen, others), HOLDS_S, sends))
         self.plan, self._sends, self._sends_since_s = plan, sends, at_s
         if bound:
-            return coming
-        if (overdue := self._overdue(coming)) is not None:
+            return seen.wanted
+        if (overdue := self._overdue(seen.stage)) is not None:
             return overdue
-        return coming if plan.hold_s > 0 or plan.following < 0 else plan.following
+        return seen.stage if plan.hold_s > 0 or plan.following < 0 else plan.following
 
     def _overdue(self, present: int) -> int | None:
         """The stage for a first vehicle that has waited for longer than anybody shall.
@@ -173,7 +167,7 @@ class Planner:
         blocked = np.array([out.standing > 0 for _, out in exits])
         free_veh = [max(0.0, exit_.length_m / VEHICLE_M - out.vehicles) for exit_, out in exits]
         return Moment(
-            stage=seen.wanted if seen.yellow_left_s else seen.stage,
+            stage=seen.wanted,
             green_s=0 if seen.yellow_left_s else seen.green_s,
             head=head,
             turn=turn,

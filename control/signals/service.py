@@ -51,7 +51,6 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 class Frame(NamedTuple):
     """A layout as arrays; `first[l]` to `first[l + 1]` are lane l's movements."""
 
-    lane: Ints  # (M)
     exit: Ints  # (M)
     first: Ints  # (L + 1)
     yields: Ints  # whom each movement lets pass, one after the other
@@ -280,7 +279,7 @@ def search(
     seconds to try, rising, beyond the minimum green. `record` (M, H) takes the flows of the plan.
     """
     horizon = moment.arrive.shape[1]
-    stages, lanes, movements = frame.aspect.shape[0], len(frame.first) - 1, len(frame.lane)
+    stages, lanes, movements = frame.aspect.shape[0], len(frame.first) - 1, len(frame.exit)
     rates = rates_of(frame, moment)
     nothing = np.zeros((movements, 0))
     flow = np.zeros(movements)
