@@ -82,7 +82,10 @@ class Eyes:
                 green_s=cabinet.green_s,
                 yellow_left_s=cabinet.yellow_left_s,
                 vehicles=self._approaching(id_, on),
-                outs=tuple(_out(exit_, on.get(exit_.id, [])) for exit_ in cabinet.layout.exits),
+                outs=tuple(
+                    _out(exit_, on.get(exit_.id, []), before.get(exit_.id, []))
+                    for exit_ in cabinet.layout.exits
+                ),
                 crossed=tuple(self._crossed(cabinet.layout, before, on)),
             )
             for id_, cabinet in cabinets.items()
@@ -166,7 +169,8 @@ def _over_the_junctions(network: Network) -> dict[str, dict[str, int]]:
     return over
 
 
-def _out(exit_: Lane, there: Sequence[Sighting]) -> Out:
+def _out(exit_: Lane, there: Sequence[Sighting], before: Sequence[Sighting]) -> Out:
     last_m, last_speed_m_s, _ = min(there, default=(exit_.length_m, exit_.speed_m_s, ""))
     standing = sum(speed < STILL_M_S for _, speed, _ in there)
-    return Out(len(there), last_m, last_speed_m_s, standing)
+    entered = {track for _, _, track in there} - {track for _, _, track in before}
+    return Out(len(there), last_m, last_speed_m_s, standing, len(entered))

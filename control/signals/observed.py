@@ -28,12 +28,16 @@ class Vehicle(NamedTuple):
 
 
 class Out(NamedTuple):
-    """An exit lane: vehicles on it, free metres at its start, speed of the last, how many stand."""
+    """An exit lane: vehicles on it, free metres at its start, speed of the last, how many stand.
+
+    `entered` have come onto it within the last second.
+    """
 
     vehicles: int
     free_m: float
     last_speed_m_s: float
     standing: int
+    entered: int = 0
 
 
 class Crossing(NamedTuple):

@@ -22,6 +22,7 @@ from control.signals.layout import Layout, Upstream
 from control.signals.learning import Learnt
 from control.signals.observed import VEHICLE_M, VIEW_M, Observed
 from control.signals.service import GOES, RED, WAITS, Floats, Frame, Moment, search
+from control.signals.unseen import Unseen
 
 ACCELERATION_M_S2 = 2.6
 SATURATION_VEH_S = 0.52
@@ -91,6 +92,7 @@ class Planner:
         self._frame, self._order = frame_of(layout)
         self._row = {m: i for i, m in enumerate(self._order)}
         self._learnt = Learnt(layout)
+        self._unseen = Unseen(layout, self._frame)
         self._saturation = np.full(len(self._order), SATURATION_VEH_S)
         self._first_track = [""] * len(layout.lanes)
         self._refused_s = np.zeros(len(self._order))
@@ -102,6 +104,7 @@ class Planner:
 
     def decide(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> int:
         """The stage that there should be next; that which is green, to go on with it."""
+        seen = seen._replace(vehicles=self._unseen.see(seen))
         self._learnt.see(at_s, seen)
         self._watch_first(seen)
         bound = seen.yellow_left_s > 0 or seen.green_s < self.layout.min_green_s
@@ -200,6 +203,8 @@ class Planner:
                 arrive[lane, travel_s : travel_s + upto] += sent[:upto] * share
         for lane, from_s in enumerate(known_s):
             arrive[lane, from_s:] += self._learnt.flow_veh_s[lane]
+        arrive[:, 0] += self._unseen.queue_veh
+        arrive += self._unseen.flow_veh_s[:, None]
         return arrive
 
     def sends(self, movement: int, at_s: int) -> Floats:
