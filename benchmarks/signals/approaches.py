@@ -13,6 +13,7 @@ from control.signals.layout import Layout, Upstream
 from control.signals.observed import VIEW_M
 
 TURN_BACK = "t"
+WALKED = {"pedestrian"}
 
 Controlled = dict[tuple[str, str], tuple[str, int]]  # lane and exit -> junction and movement
 Leads = dict[str, set[int]]  # lane -> lanes of the layout that it leads to
@@ -100,7 +101,7 @@ class _Search:
         """Take the lanes of a road in, and give the roads that lead to it."""
         everywhere = set[int]().union(*road.leads.values())
         if road.distance_m > 0:
-            for lane in road.edge.getLanes():
+            for lane in _driven(road.edge):
                 to = road.leads.get(lane.getID(), everywhere)
                 self._feed(lane.getID(), road.distance_m, lane.getLength(), lane.getSpeed(), to)
         start_m = road.distance_m + road.edge.getLength()
@@ -108,14 +109,14 @@ class _Search:
             return []
         into = [
             (connection, road.leads.get(lane.getID(), everywhere))
-            for lane in road.edge.getLanes()
+            for lane in _driven(road.edge)
             for connection in lane.getIncomingConnections()
             if connection.getDirection() != TURN_BACK
             and not connection.getFromLane().getID().startswith(":")
         ]
         reached = set[int]().union(*(to for _, to in into))
         fed = {connection.getToLane().getID() for connection, _ in into}
-        apart = reached == everywhere and len(fed) == len(road.edge.getLanes())
+        apart = reached == everywhere and len(fed) == len(_driven(road.edge))
         further: dict[str, _Road] = {}
         for connection, direct in into:
             self._enter(connection, start_m, direct if apart else everywhere, further)
@@ -152,3 +153,9 @@ class _Search:
         to_lanes, ahead = tuple(sorted(to)), self._before.get(lane)
         feeder = Feeder(lane, distance_m, length_m, speed_m_s, to_lanes, ahead)
         self._feeders.setdefault(lane, feeder)
+
+
+def _driven(edge: Any) -> list[Any]:
+    """Its lanes but for the pavements."""
+    lanes = [lane for lane in edge.getLanes() if set(lane.getPermissions()) != WALKED]
+    return lanes or list(edge.getLanes())

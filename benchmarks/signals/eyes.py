@@ -16,15 +16,16 @@ import numpy as np
 
 from benchmarks.signals.cabinet import Cabinet
 from benchmarks.signals.network import Network
+from benchmarks.signals.road_users import CAR, RoadUser, road_user
 from control.signals.layout import Lane, Layout
-from control.signals.observed import VEHICLE_M, VIEW_M, Crossing, Observed, Out, Vehicle
+from control.signals.observed import VEHICLE_M, VIEW_M, Call, Crossing, Observed, Out, Vehicle
 
 STILL_M_S = 0.1  # as SUMO's own waiting time counts
 GHOSTS_MAX = 8
 GHOST = "ghost "
 IN_A_SECOND_M = 40.0
 
-Sighting = tuple[float, float, str]  # position on the lane in m, speed in m/s, track
+Sighting = tuple[float, float, str, RoadUser]  # position on the lane in m, speed in m/s, track
 
 
 class Faults(NamedTuple):
@@ -64,15 +65,18 @@ def lengths_m(network: Network) -> dict[str, float]:
 class Eyes:
     """Sees all junctions of a network at once."""
 
-    def __init__(self, network: Network, faults: Faults) -> None:
+    def __init__(self, network: Network, faults: Faults, by_persons: bool = False) -> None:
         self._network = network
+        self._by_persons = by_persons
         self._faults = faults
         self._length_m = lengths_m(network)
         self._over = _over_the_junctions(network)
         self._before: dict[str, list[Sighting]] = {}
 
-    def look(self, cabinets: Mapping[str, Cabinet]) -> dict[str, Observed]:
-        """What there is to see now."""
+    def look(
+        self, cabinets: Mapping[str, Cabinet], calls: Mapping[str, tuple[Call, ...]]
+    ) -> dict[str, Observed]:
+        """What there is to see now; `calls` are those of pedestrians."""
         on = {lane: seen for lane in self._length_m if (seen := self._seen_on(lane))}
         before, self._before = self._before, on
         return {
@@ -87,6 +91,8 @@ class Eyes:
                     for exit_ in cabinet.layout.exits
                 ),
                 crossed=tuple(self._crossed(cabinet.layout, before, on)),
+                calls=calls.get(id_, ()),
+                walks_left_s=cabinet.walks_left_s,
             )
             for id_, cabinet in cabinets.items()
         }
@@ -97,21 +103,22 @@ class Eyes:
         if lane in self._faults.ghosts:
             return self._ghosts(lane)
         position_m, speed_m_s = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
+        class_of = libsumo.vehicle.getVehicleClass
         half = lane in self._faults.half
         return [
-            (position_m(vehicle), speed_m_s(vehicle), vehicle)
+            (position_m(vehicle), speed_m_s(vehicle), vehicle, road_user(class_of(vehicle)))
             for vehicle in libsumo.lane.getLastStepVehicleIDs(lane)
             if not half or crc32(vehicle.encode()) % 2
         ]
 
     def _ghosts(self, lane: str) -> list[Sighting]:
         places_m = (self._length_m[lane] - VEHICLE_M * i for i in range(self._faults.ghosts[lane]))
-        return [(p, 0.0, f"{GHOST}{lane} {i}") for i, p in enumerate(places_m) if p > 0]
+        return [(p, 0.0, f"{GHOST}{lane} {i}", CAR) for i, p in enumerate(places_m) if p > 0]
 
     def _approaching(self, id_: str, on: Mapping[str, list[Sighting]]) -> tuple[Vehicle, ...]:
         vehicles = []
         for feeder in self._network.feeders[id_]:
-            for position_m, speed_m_s, track in on.get(feeder.lane, ()):
+            for position_m, speed_m_s, track, user in on.get(feeder.lane, ()):
                 distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
                 if distance_m <= VIEW_M:
                     vehicles.append(
@@ -122,6 +129,8 @@ class Eyes:
                             speed_m_s,
                             feeder.speed_m_s,
                             feeder.lane,
+                            user.units,
+                            user.persons if self._by_persons else 1.0,
                         )
                     )
         return tuple(vehicles)
@@ -131,9 +140,9 @@ class Eyes:
     ) -> Iterator[Crossing]:
         """Who was seen near a stop line a second ago, and is now on the junction or beyond it."""
         feeders = self._network.feeders[layout.id]
-        still = {track for feeder in feeders for _, _, track in on.get(feeder.lane, ())}
+        still = {track for feeder in feeders for _, _, track, _ in on.get(feeder.lane, ())}
         for feeder in feeders:
-            for position_m, _, track in before.get(feeder.lane, ()):
+            for position_m, _, track, user in before.get(feeder.lane, ()):
                 distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
                 if distance_m > IN_A_SECOND_M or track in still or track.startswith(GHOST):
                     continue
@@ -141,7 +150,7 @@ class Eyes:
                 ways = (self._over[layout.lanes[lane].id].get(at) for lane in feeder.lanes)
                 movement = next((way for way in ways if way is not None), None)
                 if movement is not None:
-                    yield Crossing(track, movement)
+                    yield Crossing(track, movement, user.units)
 
 
 def _lane_of(vehicle: str) -> str:
@@ -170,7 +179,8 @@ def _over_the_junctions(network: Network) -> dict[str, dict[str, int]]:
 
 
 def _out(exit_: Lane, there: Sequence[Sighting], before: Sequence[Sighting]) -> Out:
-    last_m, last_speed_m_s, _ = min(there, default=(exit_.length_m, exit_.speed_m_s, ""))
-    standing = sum(speed < STILL_M_S for _, speed, _ in there)
-    entered = {track for _, _, track in there} - {track for _, _, track in before}
-    return Out(len(there), last_m, last_speed_m_s, standing, len(entered))
+    last_m, last_speed_m_s, *_ = min(there, default=(exit_.length_m, exit_.speed_m_s))
+    standing = sum(speed < STILL_M_S for _, speed, *_ in there)
+    units = sum(user.units for *_, user in there)
+    entered = {track for _, _, track, *_ in there} - {track for _, _, track, *_ in before}
+    return Out(len(there), last_m, last_speed_m_s, standing, units, len(entered))

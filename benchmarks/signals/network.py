@@ -22,23 +22,41 @@ from control.signals.layout import (
     Layout,
     LayoutError,
     Movement,
+    PedestrianCrossing,
     Upstream,
     checked,
     conflicts,
+    walked_over,
 )
 
 YELLOW_S, MIN_GREEN_S, MAX_GREEN_S = 3.0, 7.0, 120.0
+
+CROSSING = "crossing"  # a function of edges in SUMO
 
 NAMED_MAX = 4  # signals, where many are the same
 
 
 class Network(NamedTuple):
-    """All that is controlled, by junction; `unusable` gives the reason for the other signals."""
+    """All that is controlled, by junction; `unusable` gives the reason for the other signals.
+
+    `kerbs` are the edges from which a crossing is walked, by the crossing's own.
+    """
 
     layouts: dict[str, Layout]
     feeders: dict[str, tuple[Feeder, ...]]
     upstream: dict[str, tuple[Upstream, ...]]
     unusable: dict[str, str]
+    kerbs: dict[str, tuple[str, ...]]
+
+
+class _Walk(NamedTuple):
+    """A crossing under a signal, the same way."""
+
+    edge: Any
+    signal: int
+    connection: Any
+    node: Any
+    place: int
 
 
 class _Link(NamedTuple):
@@ -52,10 +70,15 @@ class _Link(NamedTuple):
     place: int
 
 
-def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = None) -> Network:
+def read_network(
+    net_file: Path,
+    programs: Mapping[str, Sequence[str]] | None = None,
+    all_red_s: float = 0.0,
+) -> Network:
     """`programs`: the states of each signal's phases; without it the net's last program counts.
 
-    Raises LayoutError where no junction can be used.
+    All have the same `all_red_s`: red for all in a SUMO program may be for anything. Raises
+    LayoutError where no junction can be used.
     """
     net = sumolib.net.readNet(
         str(net_file), withPrograms=True, withInternal=True, withPedestrianConnections=True
@@ -65,7 +88,7 @@ def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = 
     for light in sorted(net.getTrafficLights(), key=lambda light: str(light.getID())):
         states = _states(light) if programs is None else programs.get(light.getID(), ())
         try:
-            layouts[light.getID()] = _layout(net, light, states)
+            layouts[light.getID()] = _layout(net, light, states, all_red_s)
         except LayoutError as error:
             unusable[error.junction] = error.why
     if not layouts:
@@ -82,7 +105,14 @@ def read_network(net_file: Path, programs: Mapping[str, Sequence[str]] | None = 
         {id_: feeders for id_, (feeders, _) in found.items()},
         {id_: upstream for id_, (_, upstream) in found.items()},
         unusable,
+        {c.id: _kerbs(net.getEdge(c.id)) for layout in layouts.values() for c in layout.crossings},
     )
+
+
+def _kerbs(crossing: Any) -> tuple[str, ...]:
+    """Both its ends."""
+    ends = {edge.getID() for edge in (*crossing.getIncoming(), *crossing.getOutgoing())}
+    return tuple(sorted(ends))
 
 
 def by_reason(unusable: Mapping[str, str]) -> list[str]:
@@ -103,14 +133,21 @@ def _states(light: Any) -> list[str]:
     return [phase.state for phase in programs[-1].getPhases()] if programs else []
 
 
-def _layout(net: Any, light: Any, states: Sequence[str]) -> Layout:
+def _layout(net: Any, light: Any, states: Sequence[str], all_red_s: float) -> Layout:
     if not states:
         raise LayoutError(light.getID(), "no program")
     lanes: dict[str, int] = {}
     exits: dict[str, int] = {}
+    connections = light.getConnections()
     links = [
         _link(light.getID(), incoming, outgoing, signal, lanes, exits)
-        for incoming, outgoing, signal in light.getConnections()
+        for incoming, outgoing, signal in connections
+        if CROSSING not in _functions(incoming, outgoing)
+    ]
+    walks = [
+        _walk(light.getID(), incoming, outgoing, signal)
+        for incoming, outgoing, signal in connections
+        if CROSSING in _functions(incoming, outgoing)
     ]
 
     def lane_of(id_: str) -> Lane:
@@ -126,8 +163,10 @@ def _layout(net: Any, light: Any, states: Sequence[str]) -> Layout:
         yellow_s=YELLOW_S,
         min_green_s=MIN_GREEN_S,
         max_green_s=MAX_GREEN_S,
+        all_red_s=all_red_s,
+        crossings=tuple(_crossing(walk, links) for walk in walks),
     )
-    return checked(_mended(layout))
+    return checked(_without_clearances(_mended(layout)))
 
 
 def _stage(state: str) -> str:
@@ -148,8 +187,6 @@ def _link(
     lanes: dict[str, int],
     exits: dict[str, int],
 ) -> _Link:
-    if incoming.getID().startswith(":") or outgoing.getID().startswith(":"):
-        raise LayoutError(id_, "a pedestrian crossing, which no method here can serve")
     connection = next(
         (c for c in incoming.getOutgoing() if c.getToLane().getID() == outgoing.getID()), None
     )
@@ -168,6 +205,30 @@ def _link(
     )
 
 
+def _functions(incoming: Any, outgoing: Any) -> tuple[str, str]:
+    return incoming.getEdge().getFunction(), outgoing.getEdge().getFunction()
+
+
+def _walk(id_: str, incoming: Any, outgoing: Any, signal: int) -> _Walk:
+    if _functions(incoming, outgoing) != ("walkingarea", CROSSING):
+        raise LayoutError(id_, "a crossing with a signal for each direction")
+    edge = outgoing.getEdge()
+    connection = next(c for c in incoming.getOutgoing() if c.getToLane() is outgoing)
+    node = edge.getToNode()
+    return _Walk(edge, signal, connection, node, node.getLinkIndex(connection))
+
+
+def _crossing(walk: _Walk, links: Sequence[_Link]) -> PedestrianCrossing:
+    crosses = tuple(
+        number
+        for number, link in enumerate(links)
+        if link.node is walk.node
+        and min(link.place, walk.place) >= 0
+        and walk.node.areFoes(link.place, walk.place)
+    )
+    return PedestrianCrossing(walk.edge.getID(), walk.signal, walk.edge.getLength(), crosses)
+
+
 def _movement(number: int, links: Sequence[_Link]) -> Movement:
     """With whom it shares road: only links of one node can, a joined junction has several."""
     mine = links[number]
@@ -184,15 +245,45 @@ def _movement(number: int, links: Sequence[_Link]) -> Movement:
 
 
 def _mended(layout: Layout) -> Layout:
-    """Where a stage gives the way to two that cross, the one that would yield by rule yields."""
+    """Where a stage gives the way to two that cross, the one that would yield by rule yields.
+
+    Vehicles yield to pedestrians.
+    """
     stages = []
+    signals = [m.signal for m in layout.movements] + [c.signal for c in layout.crossings]
+    needed = max(signals, default=0) + 1
     for stage in layout.stages:
-        if len(stage) <= max((m.signal for m in layout.movements), default=0):
+        if len(stage) < needed:
             return layout  # too short: `checked` says so
         aspects = list(stage)
         for one, other in conflicts(layout, stage):
             if other in layout.movements[one].yields_to:
                 aspects[layout.movements[one].signal] = PERMISSIVE
+        for _, movement in walked_over(layout, stage):
+            aspects[layout.movements[movement].signal] = PERMISSIVE
         mended = "".join(aspects)
         stages.append(mended if GREEN in mended or PERMISSIVE in mended else stage)
     return layout._replace(stages=tuple(dict.fromkeys(stages)))
+
+
+def _without_clearances(layout: Layout) -> Layout:
+    """Without stages that only give a crossing red: clearing is the cabinet's business."""
+    if not layout.crossings:
+        return layout
+    walks = {crossing.signal for crossing in layout.crossings}
+
+    def driven(stage: str) -> str:
+        return "".join(aspect for place, aspect in enumerate(stage) if place not in walks)
+
+    def walked(stage: str) -> set[int]:
+        return {place for place in walks if stage[place] == GREEN}
+
+    stages = tuple(
+        stage
+        for stage in layout.stages
+        if not any(
+            driven(stage) == driven(other) and walked(stage) < walked(other)
+            for other in layout.stages
+        )
+    )
+    return layout._replace(stages=stages)

@@ -24,13 +24,16 @@ from benchmarks.signals.baselines import MaxPressure, MaxWave
 from benchmarks.signals.cabinet import Cabinet
 from benchmarks.signals.eyes import Eyes, Faults, faults_of
 from benchmarks.signals.network import Network, read_network
-from benchmarks.signals.programs import KINDS, programs_of
+from benchmarks.signals.pedestrians import Pedestrians
+from benchmarks.signals.programs import KINDS, STATIC, programs_of
 from benchmarks.signals.scenario import Scenario, quiet
-from benchmarks.signals.trips import Outcome, outcome
-from control.signals.observed import Observed
+from benchmarks.signals.standing import Standing
+from benchmarks.signals.trips import Outcome, Watched, outcome, pedestrians_hit
+from control.signals.observed import Call, Observed
 from control.signals.planner import Planners
 
 CAUSEWAY = "causeway"
+COLLISIONS = "collisions.xml"
 
 
 class Method(Protocol):
@@ -74,13 +77,17 @@ def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = N
     scenario = run.scenario
     network = read_network(Path(scenario.net_file), scenario.states)
     faults = faults_of(network, run.dead, run.lying, run.seed)
+    watch = _Watch(network)
     libsumo.start(["sumo", *_arguments(run, work, network, faults)])
     try:
-        decisions_s = _drive(run, network, faults, each_second or (lambda at_s: None))
+        each_second = each_second or (lambda at_s: None)
+        decisions_s = _drive(run, network, faults, watch, each_second)
+        watched = watch.found()
     finally:
         libsumo.close()
     seconds = scenario.end_s - scenario.begin_s
-    found = outcome(work / "trips.xml", work / "statistics.xml", seconds)
+    hit = pedestrians_hit(work / COLLISIONS)
+    found = outcome(work / "trips.xml", work / "statistics.xml", seconds, watched, hit)
     found = msgspec.structs.replace(found, wall_s=round(time.perf_counter() - started, 2))
     if not decisions_s:
         return found
@@ -105,17 +112,48 @@ def _arguments(run: Run, work: Path, network: Network, faults: Faults) -> list[s
         *("--statistic-output", str(work / "statistics.xml")),
         *("--device.emissions.probability", "1"),  # no cost and no change to how they drive
     ]
-    if run.controller in KINDS:
+    walked = any(layout.crossings for layout in network.layouts.values())
+    if walked:
+        arguments += ["--collision.check-junctions", "true"]
+        arguments += ["--collision-output", str(work / COLLISIONS)]
+    if run.controller in KINDS or (walked and METHODS[run.controller] is None):
         programs = work / "programs.add.xml"
-        lanes = {id_: [lane.id for lane in la.lanes] for id_, la in network.layouts.items()}
-        programs.write_bytes(programs_of(run.controller, scenario.programs, lanes, faults))
+        kind = run.controller if run.controller in KINDS else STATIC
+        programs.write_bytes(programs_of(kind, scenario.programs, network.layouts, faults))
         files = [*scenario.additional.split(","), str(programs)]
         arguments += ["--additional-files", ",".join(filter(None, files))]
     return arguments
 
 
+class _Watch:
+    """All that is counted each second, whatever the method."""
+
+    def __init__(self, network: Network) -> None:
+        self._pedestrians = Pedestrians(network)
+        self._standing = Standing(network)
+
+    def look(self) -> dict[str, tuple[Call, ...]]:
+        """The calls of pedestrians now."""
+        self._standing.look()
+        return self._pedestrians.look()
+
+    def found(self) -> Watched:
+        """While SUMO still runs."""
+        types = libsumo.vehicletype
+        return Watched(
+            signal_wait_max_s=self._standing.wait_max_s,
+            pedestrian_waits_s=self._pedestrians.waited_s,
+            pedestrian_wait_max_s=self._pedestrians.wait_max_s,
+            classes={type_: types.getVehicleClass(type_) for type_ in types.getIDList()},
+        )
+
+
 def _drive(
-    run: Run, network: Network, faults: Faults, each_second: Callable[[int], None]
+    run: Run,
+    network: Network,
+    faults: Faults,
+    watch: _Watch,
+    each_second: Callable[[int], None],
 ) -> list[float]:
     """Step to the end; gives the time of each single-junction decision in s.
 
@@ -126,6 +164,7 @@ def _drive(
     if making is None:
         for at_s in range(scenario.begin_s, scenario.end_s):
             _step(scenario)
+            watch.look()
             each_second(at_s)
         return []
     method = making(network)
@@ -134,9 +173,10 @@ def _drive(
     decisions_s: list[float] = []
     for at_s in range(scenario.begin_s, scenario.end_s):
         _step(scenario)
-        for cabinet in cabinets.values():
-            cabinet.tick()
-        seen = eyes.look(cabinets)
+        calls = watch.look()
+        for id_, cabinet in cabinets.items():
+            cabinet.tick(calls.get(id_, ()))
+        seen = eyes.look(cabinets, calls)
         before_s = time.perf_counter()
         wanted = method.decide(at_s, seen)
         spent_s = time.perf_counter() - before_s

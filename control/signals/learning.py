@@ -19,6 +19,7 @@ FLOW_OVER_S, FLOW_AT_FIRST_S = 300, 30
 DRAIN_OVER_S = 60
 HALF_LIFE_S = 2_400  # of turns and ways: a detour changes them
 AGE_EVERY_S = 60
+LOAD_KEPT = 1 - 1 / 300  # each second, of who has been seen
 SWEEP_EVERY_S = 5
 DRAIN_VEH_S = 0.3  # of an exit lane on which vehicles stand, before more is known
 TRACKS_MAX = 2_000
@@ -49,8 +50,9 @@ class Learnt:
         self._ways: dict[Piece, Floats] = {}  # (L + 1) vehicles; the last turned off
         self._nobody = np.zeros(self._lanes + 1)
         self._farthest: dict[str, int] = {}
-        self._out_before: list[int] = [-1] * len(layout.exits)
+        self._out_before: list[float] = [-1.0] * len(layout.exits)
         self._seconds = 0
+        self._load = np.ones((2, self._lanes))  # persons and units, seen again every second
         self.flow_veh_s = np.zeros(self._lanes)
         self._drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
 
@@ -60,10 +62,13 @@ class Learnt:
         crossed = np.zeros(self._lanes)
         for vehicle in seen.vehicles:
             self._follow(at_s, vehicle)
-        for track, movement in seen.crossed:
+            for lane in vehicle.lanes:
+                self._load[:, lane] += vehicle.persons, vehicle.units
+        self._load *= LOAD_KEPT
+        for track, movement, units in seen.crossed:
             lane = self._layout.movements[movement].lane
-            self._turns[movement] += 1
-            crossed[lane] += 1
+            self._turns[movement] += units
+            crossed[lane] += units
             self._end(track, lane)
         if self._seconds % SWEEP_EVERY_S == 0:
             for track in [t for t, f in self._tracks.items() if at_s - f.last_s > LOST_S]:
@@ -72,13 +77,21 @@ class Learnt:
             self._forget()
         step = max(1 / FLOW_OVER_S, 1 / (self._seconds + FLOW_AT_FIRST_S))
         self.flow_veh_s += (crossed - self.flow_veh_s) * step
+        exits = [movement.exit for movement in self._layout.movements]
         for exit_, out in enumerate(seen.outs):
-            entered = sum(self._layout.movements[m].exit == exit_ for _, m in seen.crossed)
+            entered = sum(c.units for c in seen.crossed if exits[c.movement] == exit_)
             before = self._out_before[exit_]
             if before >= 0 and out.standing:
-                left = before + entered - out.vehicles  # below 0 when who entered comes to it
+                left = before + entered - out.cars  # below 0 when who entered comes to it
                 self._drain_veh_s[exit_] += (left - self._drain_veh_s[exit_]) / DRAIN_OVER_S
-            self._out_before[exit_] = out.vehicles
+            self._out_before[exit_] = out.cars
+
+    @property
+    def persons_per_unit(self) -> Floats:
+        """(lanes) how many wait there in place of each passenger car, of late."""
+        persons, units = self._load
+        ratio: Floats = persons / units
+        return ratio
 
     @property
     def drain_veh_s(self) -> Floats:

@@ -25,19 +25,36 @@ class Vehicle(NamedTuple):
     speed_m_s: float
     limit_m_s: float
     zone: str = ""
+    units: float = 1.0  # passenger cars that take as long at the stop line
+    persons: float = 1.0  # who wait in it, as far as they are to count
+
+
+class Call(NamedTuple):
+    """Pedestrians who wait at a crossing of the layout: a push button, or a camera's count."""
+
+    crossing: int
+    persons: int
+    waited_s: int  # the one who came first
 
 
 class Out(NamedTuple):
     """An exit lane: vehicles on it, free metres at its start, speed of the last, how many stand.
 
-    `entered` have come onto it within the last second.
+    `units` are the vehicles in passenger cars; none: each is one. `entered` have come onto it
+    within the last second.
     """
 
     vehicles: int
     free_m: float
     last_speed_m_s: float
     standing: int
+    units: float | None = None
     entered: int = 0
+
+    @property
+    def cars(self) -> float:
+        """The vehicles in passenger car units."""
+        return self.vehicles if self.units is None else self.units
 
 
 class Crossing(NamedTuple):
@@ -45,12 +62,14 @@ class Crossing(NamedTuple):
 
     track: str
     movement: int
+    units: float = 1.0
 
 
 class Observed(NamedTuple):
     """One junction at one moment.
 
-    While `yellow_left_s` the stage gives way to `wanted`; otherwise they are the same.
+    While `yellow_left_s` the stage gives way to `wanted`; otherwise they are the same. Pedestrians
+    who have been given green are across in `walks_left_s`: no change of stage begins before.
     """
 
     stage: int
@@ -60,3 +79,5 @@ class Observed(NamedTuple):
     vehicles: tuple[Vehicle, ...]
     outs: tuple[Out, ...]
     crossed: tuple[Crossing, ...] = ()
+    calls: tuple[Call, ...] = ()
+    walks_left_s: int = 0

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from control.signals.layout import Layout, Upstream
+from control.signals.layout import GREEN, Layout, Upstream, stage_least_s
 from control.signals.learning import Learnt
 from control.signals.observed import VEHICLE_M, VIEW_M, Observed
 from control.signals.service import GOES, RED, WAITS, Floats, Frame, Moment, search
@@ -32,6 +32,8 @@ MESSAGE_S = 5  # how far ahead a junction is believed what it will send
 VIEW_LEAST_M = 100.0  # short lanes are followed at least as far as this
 STILL_M_S = 0.5
 AT_LINE_M = 6.0
+WALKS_PER_S = 2.0  # pedestrians who step on a crossing together
+LONGEST_CALL_S = 90  # of pedestrians; then their stage comes: crossings may be two, each with 30 s
 LONGEST_WAIT_S = 110  # of a first vehicle; then its stage comes whatever it costs
 REFUSES_AFTER_S = 3  # who stands so long before a clear green does not want to go that way
 CLEAR_M, CLEAR_M_S = 10.0, 3.0
@@ -50,23 +52,33 @@ class Plan(NamedTuple):
 
 
 def frame_of(layout: Layout) -> tuple[Frame, list[int]]:
-    """The layout as arrays, and which movement of the layout each row is."""
+    """The layout as arrays, and which movement of the layout each row is.
+
+    Crossings follow on the lanes: each is a lane with one movement, to an exit that is never full.
+    """
     order = sorted(range(len(layout.movements)), key=lambda m: layout.movements[m].lane)
     row = {m: i for i, m in enumerate(order)}
     lanes = [layout.movements[m].lane for m in order]
     first = np.searchsorted(lanes, range(len(layout.lanes) + 1))
-    yields = [[row[other] for other in layout.movements[m].yields_to] for m in order]
+    walks = list(enumerate(layout.crossings, len(order)))
+    yields = [
+        [row[other] for other in layout.movements[m].yields_to]
+        + [place for place, crossing in walks if m in crossing.crosses]
+        for m in order
+    ] + [[]] * len(walks)
     aspect = [
         [ASPECTS.get(stage[layout.movements[m].signal], RED) for m in order]
+        + [GOES if stage[crossing.signal] == GREEN else RED for _, crossing in walks]
         for stage in layout.stages
     ]
+    exits = [layout.movements[m].exit for m in order] + [len(layout.exits)] * len(walks)
     frame = Frame(
-        exit=np.array([layout.movements[m].exit for m in order], np.int64),
-        first=first.astype(np.int64),
+        exit=np.array(exits, np.int64),
+        first=np.array([*first, *range(len(order) + 1, len(exits) + 1)], np.int64),
         yields=np.array([other for row_of in yields for other in row_of], np.int64),
         yields_first=np.cumsum([0, *map(len, yields)]).astype(np.int64),
         aspect=np.array(aspect, np.int64),
-        yellow_s=math.ceil(layout.yellow_s),
+        yellow_s=layout.change_s,
         min_green_s=math.ceil(layout.min_green_s),
         max_green_s=int(layout.max_green_s),
     )
@@ -96,7 +108,7 @@ class Planner:
         self._saturation = np.full(len(self._order), SATURATION_VEH_S)
         self._first_track = [""] * len(layout.lanes)
         self._refused_s = np.zeros(len(self._order))
-        self._sends = np.zeros((len(self._order), HORIZON_S))
+        self._sends = np.zeros((len(self._frame.exit), HORIZON_S))
         self._sends_since_s = -HORIZON_S
         self._waited_s = np.zeros(len(layout.lanes), np.int64)
         self.searched = False  # in the last decision
@@ -116,9 +128,23 @@ class Planner:
         self.plan, self._sends, self._sends_since_s = plan, sends, at_s
         if bound:
             return seen.wanted
-        if (overdue := self._overdue(seen.stage)) is not None:
+        overdue = self._overdue_call(seen)
+        if overdue is None:
+            overdue = self._overdue(seen.stage)
+        if overdue is not None:
             return overdue
-        return seen.stage if plan.hold_s > 0 or plan.following < 0 else plan.following
+        holds = plan.hold_s > seen.walks_left_s
+        return seen.stage if holds or plan.following < 0 else plan.following
+
+    def _overdue_call(self, seen: Observed) -> int | None:
+        """The stage for pedestrians who have waited for longer than anybody shall."""
+        called = max(seen.calls, key=lambda call: call.waited_s, default=None)
+        if called is None or called.waited_s < LONGEST_CALL_S:
+            return None
+        signal = self.layout.crossings[called.crossing].signal
+        if self.layout.stages[seen.stage][signal] == GREEN:
+            return None if called.waited_s < LONGEST_WAIT_S else seen.stage
+        return next(s for s, stage in enumerate(self.layout.stages) if stage[signal] == GREEN)
 
     def _overdue(self, present: int) -> int | None:
         """The stage for a first vehicle that has waited for longer than anybody shall.
@@ -168,18 +194,31 @@ class Planner:
                 head[rows] = left / left.sum()
         exits = list(zip(self.layout.exits, seen.outs, strict=True))
         blocked = np.array([out.standing > 0 for _, out in exits])
-        free_veh = [max(0.0, exit_.length_m / VEHICLE_M - out.vehicles) for exit_, out in exits]
+        free_veh = [max(0.0, exit_.length_m / VEHICLE_M - out.cars) for exit_, out in exits]
+        walks = np.ones(len(self.layout.crossings))
+        arrive = np.vstack((arrive, self._pedestrians(seen)))
+        called = [call.crossing for call in seen.calls]
         return Moment(
             stage=seen.wanted,
             green_s=0 if seen.yellow_left_s else seen.green_s,
-            head=head,
-            turn=turn,
+            head=np.append(head, walks),
+            turn=np.append(turn, walks),
             arrive=arrive,
             arrived=np.hstack((np.zeros((len(arrive), 1)), np.cumsum(arrive, axis=1))),
-            saturation=self._saturation,
-            room=np.where(blocked, free_veh, NO_LIMIT_VEH),
-            drain=np.where(blocked, self._learnt.drain_veh_s, 1.0),
+            saturation=np.append(self._saturation, WALKS_PER_S * walks),
+            room=np.append(np.where(blocked, free_veh, NO_LIMIT_VEH), NO_LIMIT_VEH),
+            drain=np.append(np.where(blocked, self._learnt.drain_veh_s, 1.0), 1.0),
+            weight=np.append(self._learnt.persons_per_unit, walks),
+            least_s=np.array([stage_least_s(self.layout, s, called) for s in self.layout.stages]),
+            bound_s=seen.walks_left_s,
         )
+
+    def _pedestrians(self, seen: Observed) -> Floats:
+        """(crossings, H): who waits now; who will come nobody can see."""
+        waiting = np.zeros((len(self.layout.crossings), HORIZON_S))
+        for call in seen.calls:
+            waiting[call.crossing, 0] = call.persons
+        return waiting
 
     def _arrivals(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> Floats:
         """(L, H): who is seen, then what the junctions upstream send, then the mean flow."""
@@ -188,7 +227,7 @@ class Planner:
             in_s = int(arrival_s(vehicle.distance_m, vehicle.speed_m_s, vehicle.limit_m_s))
             if in_s < HORIZON_S:
                 for lane, share in self._learnt.shares(vehicle):
-                    arrive[lane, in_s] += share
+                    arrive[lane, in_s] += share * vehicle.units
         known_s = [
             int(min(VIEW_M, max(lane.length_m, VIEW_LEAST_M)) / max(1.0, lane.speed_m_s))
             for lane in self.layout.lanes

@@ -73,6 +73,9 @@ class Moment(NamedTuple):
     saturation: Floats  # (M)
     room: Floats  # (E) vehicles that an exit lane can take now
     drain: Floats  # (E) and how many more each second
+    weight: Floats  # (L) what a second of one who waits costs
+    least_s: Ints  # (S) the minimum green of each stage, with the pedestrians who have called
+    bound_s: int  # before that the present stage cannot be left
 
 
 @compiled
@@ -170,7 +173,8 @@ def serve(
                     head[m] = max(0.0, head[m] - flow[m] + total * moment.turn[m])
                 room[frame.exit[m]] -= flow[m]
             queue[lane] = left
-        cost += queue[lane] + STOP_S * min(moment.arrive[lane, t], queue[lane])
+        stops = STOP_S * min(moment.arrive[lane, t], queue[lane])
+        cost += moment.weight[lane] * (queue[lane] + stops)
     for e in range(len(room)):
         room[e] += moment.drain[e]
     return cost
@@ -242,7 +246,7 @@ def follow(
     while t < horizon:
         if yellow and since >= frame.yellow_s:
             yellow, since = False, 0
-        if not yellow and since >= frame.min_green_s:
+        if not yellow and since >= moment.least_s[stage]:
             limit = 0.0
             if since < frame.max_green_s:
                 limit = served(rates, moment, stage, queue, t, NEXT_S) / LEAVE
@@ -265,7 +269,7 @@ def follow(
         if cost > bound:
             return cost
     for lane in range(len(queue)):
-        cost += queue[lane] * (LEFT_AT_END_S + queue[lane])
+        cost += moment.weight[lane] * queue[lane] * (LEFT_AT_END_S + queue[lane])
     return cost
 
 
@@ -288,7 +292,7 @@ def search(
     q, h, r = queue.copy(), head.copy(), room.copy()
     best = np.full(stages, 1e18)
     when = np.zeros(stages, np.int64)
-    must = max(0, frame.min_green_s - moment.green_s)
+    must = max(0, frame.min_green_s - moment.green_s, moment.bound_s)
     cost, held = 0.0, 0
     for i in range(len(holds)):
         hold = holds[i] + must

@@ -22,7 +22,7 @@ from benchmarks.signals.programs import KINDS, programs_of
 from benchmarks.signals.report import Report, table
 from benchmarks.signals.scenario import Phase, Scenario, find, survey
 from benchmarks.signals.simulation import METHODS, Run, simulate
-from benchmarks.signals.trips import Outcome, outcome
+from benchmarks.signals.trips import Outcome, Watched, outcome
 from causeway.children import CAUSEWAY
 from causeway.cli import main
 from control.signals.layout import LayoutError, conflicts
@@ -200,15 +200,14 @@ def test_the_greedy_see_through_a_stop_line_lane_that_is_shorter_than_a_vehicle(
     assert count("beyond_0", 190.0) == 0
 
 
-def test_signals_that_none_can_use_are_named(scenario: Scenario, tmp_path: Path) -> None:
+def test_signals_that_none_can_use_are_named(scenario: Scenario) -> None:
     states = {**scenario.states, "A0": ["GG", "GG", "rr"], "A1": []}
     network = read_network(Path(scenario.net_file), states)
     assert set(network.layouts) == {"B0", "B1"}
     assert "stages with green: 1" in network.unusable["A0"]
     assert network.unusable["A1"] == "no program"
-    generate(tmp_path / "walk.net.xml", "--sidewalks.guess", "--crossings.guess")
-    with pytest.raises(LayoutError, match="A0, A1, B0, B1: a pedestrian crossing"):
-        read_network(tmp_path / "walk.net.xml")
+    with pytest.raises(LayoutError, match="A0, A1, B0, B1 and 8 more: no program"):
+        read_network(Path(scenario.net_file), {})
 
 
 def test_of_two_that_cross_with_green_one_yields(scenario: Scenario) -> None:
@@ -253,7 +252,24 @@ def test_delay_counts_who_arrived_who_travels_and_who_never_left(tmp_path: Path)
         teleports=1,
         collisions=2,
         emergency_stops=3,
+        person_delay_s=30.0,
     )
+
+
+def test_a_persons_delay_is_that_of_the_vehicle_or_the_wait_at_a_crossing(tmp_path: Path) -> None:
+    trips, statistics = tmp_path / "trips.xml", tmp_path / "statistics.xml"
+    trips.write_text(
+        '<tripinfos><tripinfo id="a" depart="0" arrival="9" timeLoss="10" vType="omnibus"/>'
+        '<tripinfo id="b" depart="0" arrival="9" timeLoss="40" vType="honda"/>'
+        '<personinfo id="c" depart="0"/></tripinfos>'
+    )
+    statistics.write_text("<statistics/>")
+    watched = Watched(55, 20, 12, {"omnibus": "bus", "honda": "motorcycle"})
+    found = outcome(trips, statistics, 100.0, watched, hit=1)
+    assert found.person_delay_s == pytest.approx((30 * 10 + 1.3 * 40 + 20) / (30 + 1.3 + 1))
+    assert (found.delay_s, found.pedestrians, found.pedestrian_wait_s) == (25, 1, 20)
+    assert (found.signal_wait_max_s, found.pedestrian_wait_max_s) == (55, 12)
+    assert found.pedestrians_hit == 1
 
 
 def made(delay_s: float, **more: float) -> Outcome:
@@ -294,9 +310,10 @@ def test_a_decision_is_timed_by_the_junctions_that_were_searched(
 
 
 @pytest.mark.parametrize("state", ["ryG", "rYG", "ruG"])
-def test_a_transition_is_never_prolonged_like_a_green(state: str) -> None:
+def test_a_transition_is_never_prolonged_like_a_green(state: str, scenario: Scenario) -> None:
+    layouts = {"a": read_network(Path(scenario.net_file), scenario.states).layouts["A0"]}
     phases = [Phase("Grr", 30.0, 5.0, 50.0), Phase(state, 2.0, 2.0, 2.0)]
-    text = programs_of("actuated", {"a": phases}, {"a": []}, Faults()).decode()
+    text = programs_of("actuated", {"a": phases}, layouts, Faults()).decode()
     assert text.count("minDur") == text.count("maxDur") == 1
 
 

@@ -117,14 +117,14 @@ def test_what_has_moved_is_a_vehicle_however_long_it_stands() -> None:
 def test_who_comes_out_unseen_raises_the_flow_and_nobody_lowers_it() -> None:
     many, nobody = unseen(), unseen()
     for second in range(300):
-        came = Out(1, 5.0, 8.0, 0, int(second % 5 == 0))
+        came = Out(1, 5.0, 8.0, 0, entered=int(second % 5 == 0))
         many.see(seen(EAST, outs=(CLEAR, came)))
         nobody.see(seen(EAST))
     assert many.flow_veh_s[EAST] > 0.1 > nobody.flow_veh_s[NORTH] > nobody.flow_veh_s[EAST] - 1e-9
     assert np.all(nobody.flow_veh_s < 0.03)
     explained = unseen()
     for second in range(300):
-        came = Out(1, 5.0, 8.0, 0, int(second % 5 == 0))
+        came = Out(1, 5.0, 8.0, 0, entered=int(second % 5 == 0))
         crossed = (Crossing(f"e{second}", EAST),) if second % 5 == 0 else ()
         explained.see(seen(EAST, outs=(CLEAR, came), crossed=crossed))
     assert not explained.unknown[EAST]
