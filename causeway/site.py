@@ -88,11 +88,15 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignalGroup(Struct, frozen=True, forbid_unknown_fields=True):
-    """One approach's signal heads; `segment` is the road that leads to it."""
+    """One approach's signal heads; `segment` is the road that leads to it.
+
+    `right_on_red`: a supplementary lamp lets right turns go on red (QCVN 41:2024/BGTVT).
+    """
 
     id: str
     segment: str | None = None
     name: str = ""
+    right_on_red: bool = False
 
 
 class Junction(Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sumo import SUMO_HOME
 
-from causeway.site import Junction, LonLat, RoadSegment, Site
+from causeway.site import Junction, LonLat, RoadSegment, Site, Stage
 
 LAYOUT = 3  # part of the cache's name: raise it when the same site would give another network
 EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
@@ -36,7 +36,15 @@ SEGMENT_MIN_M = 5.0
 PRIORITY = {"expressway": 4, "primary": 3, "secondary": 2, "tertiary": 1}
 BACK = ".back"
 CROSSES_ONCOMING = frozenset("lLt")  # SUMO's directions left, partly left, turn around
+RIGHT, STRAIGHT = frozenset("rR"), "s"
 NETCONVERT_TIMEOUT_S = 120
+PAVEMENT_M = 2.0
+CROSSING_M = 4.0  # wide
+PAVED = (
+    *("--sidewalks.guess", "true", "--default.sidewalk-width", str(PAVEMENT_M)),
+    *("--sidewalks.guess.max-speed", "40", "--walkingareas", "true"),
+)
+GUESSED = ("--crossings.guess", "true")
 
 Points = NDArray[np.float64]  # (n, 2) local metres
 
@@ -99,11 +107,18 @@ class Edge:
 
 
 class Link(NamedTuple):
-    """One controlled movement through a junction: what it shows is decided by `group`."""
+    """One controlled movement through a junction: what it shows is decided by `group`.
+
+    A crossing has no group: pedestrians go where no vehicle goes straight on over it.
+    """
 
     group: int | None  # its place in the junction's groups; None: no head, it gives way
     crosses_oncoming: bool
     unlit: str  # SUMO's letter when the signals are off: O goes first, o gives way
+    on_red: bool = False  # a right turn with a supplementary lamp: it may go on red, and gives way
+    turns: bool = True
+    roads: frozenset[str] = frozenset()  # the edges from and to which it leads, or which it crosses
+    walked: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,10 +129,15 @@ class Signals:
     approaches: tuple[str | None, ...]  # the edge that each group stands at
     links: tuple[Link, ...]
 
+    def stage(self, stage: Stage) -> str:
+        """SUMO's state while a stage is green."""
+        return self.state("".join("G" if g in stage.green else "r" for g in self.groups))
+
     def state(self, aspects: str) -> str:
         """SUMO's state for one letter a group (G green, y yellow, r red, o off or flashing).
 
-        A left turn gives way (g) as soon as another approach is green beside its own.
+        A left turn gives way (g) as soon as another approach is green beside its own. A right turn
+        with a lamp of its own goes on red (s), after a stop.
         """
         if len(aspects) != len(self.groups) or not set(aspects) <= set("Gyro"):
             raise ValueError(f"aspects {aspects!r}: expected {len(self.groups)} letters of G y r o")
@@ -129,8 +149,24 @@ class Signals:
                 aspect = link.unlit
             elif aspect == "G" and shared and link.crosses_oncoming:
                 aspect = "g"
+            elif aspect == "r" and link.on_red:
+                aspect = "s"
             letters.append(aspect)
+        if set(aspects) <= set("Gr"):
+            self._let_walk(letters)
         return "".join(letters)
+
+    def _let_walk(self, letters: list[str]) -> None:
+        """Green for the crossings that nobody drives straight over; who turns over them yields."""
+        green = [i for i, link in enumerate(self.links) if not link.walked and letters[i] == "G"]
+        for i, link in enumerate(self.links):
+            if not link.walked:
+                continue
+            over = [other for other in green if link.roads & self.links[other].roads]
+            free = all(self.links[other].turns for other in over)
+            letters[i] = "G" if free else "r"
+            for other in over if free else ():
+                letters[other] = "g"
 
 
 @dataclass(frozen=True)
@@ -151,16 +187,20 @@ class Network:
         return self.of_segment.get(segment) or ((segment,) if segment in self.edges else ())
 
 
-def build_network(site: Site, workdir: Path) -> Network:
-    """The network of a site, from `workdir` if it was built there before; raises CityUnusable."""
+def build_network(site: Site, workdir: Path, walked: bool = False) -> Network:
+    """The network of a site, from `workdir` if it was built there before; raises CityUnusable.
+
+    `walked`: with pavements along its roads, and crossings at its junctions.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     plan = _Plan(site)
     faults = [*plan.faults(), *_unreachable_groups(plan)]
     if faults:
         raise CityUnusable(site.id, faults)
-    file = workdir / f"{site.id}-{site.hash}-{LAYOUT}.net.xml"
+    kind = "-walked" if walked else ""
+    file = workdir / f"{site.id}-{site.hash}-{LAYOUT}{kind}.net.xml"
     if not file.exists():
-        _convert(site.id, plan, file)
+        _convert(site.id, plan, file, walked)
     return _read(file, plan)
 
 
@@ -258,16 +298,54 @@ def _unreachable_groups(plan: _Plan) -> Iterator[str]:
             taken[group.segment] = group.id
 
 
-def _convert(site: str, plan: _Plan, file: Path) -> None:
-    """Run netconvert on the plan; the file appears whole or not at all."""
+def _convert(site: str, plan: _Plan, file: Path, walked: bool) -> None:
+    """Run netconvert on the plan; the file appears whole or not at all.
+
+    Crossings are guessed, and those kept at which a stage lets somebody walk. Netconvert cannot
+    take a guessed one out again (1.28): the others are listed, and the network is made anew.
+    """
     stem = file.with_suffix("").with_suffix("")
     nodes, edges = stem.with_suffix(".nod.xml"), stem.with_suffix(".edg.xml")
     made = stem.with_suffix(".made.xml")
     _write(nodes, "nodes", "node", _node_rows(plan))
     _write(edges, "edges", "edge", _edge_rows(plan))
+    files = ["--node-files", str(nodes), "--edge-files", str(edges), "--output-file", str(made)]
+    _netconvert(site, [*files, *((*PAVED, *GUESSED) if walked else ())], made)
+    if walked:
+        crossings = stem.with_suffix(".con.xml")
+        rows = _crossing_rows(plan, ElementTree.parse(made).getroot())
+        _write(crossings, "connections", "crossing", rows)
+        _netconvert(site, [*files, *PAVED, "--connection-files", str(crossings)], made)
+    made.replace(file)
+
+
+def _crossing_rows(plan: _Plan, tree: ElementTree.Element) -> Iterator[dict[str, str]]:
+    """The crossings that have green in some stage, or no signal."""
+    signal_of = {
+        connection.attrib["to"]: (connection.attrib["tl"], int(connection.attrib["linkIndex"]))
+        for connection in tree.iterfind("connection")
+        if "tl" in connection.attrib
+    }
+    states = {id_: _states(junction, tree, plan) for id_, junction in plan.junctions.items()}
+    for edge in tree.iterfind("edge"):
+        if edge.get("function") != "crossing":
+            continue
+        id_ = edge.attrib["id"]
+        junction, place = signal_of.get(id_, ("", 0))
+        if not junction or any(state[place] == "G" for state in states[junction]):
+            node = id_[1:].rpartition("_c")[0]
+            yield {"node": node, "edges": edge.attrib["crossingEdges"], "width": str(CROSSING_M)}
+
+
+def _states(junction: Junction, tree: ElementTree.Element, plan: _Plan) -> list[str]:
+    signals = _signals(junction, tree, plan)
+    return [signals.stage(stage) for stage in junction.stages]
+
+
+def _netconvert(site: str, files: list[str], made: Path) -> None:
     command = [
         str(Path(SUMO_HOME) / "bin" / "netconvert"),
-        *("--node-files", str(nodes), "--edge-files", str(edges), "--output-file", str(made)),
+        *files,
         *("--offset.disable-normalization", "true", "--no-turnarounds", "true"),
         *("--tls.default-type", "static", "--default.lanewidth", str(LANE_WIDTH_M)),
         *("--junctions.corner-detail", "5", "--no-warnings", "true"),
@@ -278,7 +356,6 @@ def _convert(site: str, plan: _Plan, file: Path) -> None:
     )
     if done.returncode != 0 or not made.exists():
         raise CityUnusable(site, [f"netconvert: {done.stderr.strip() or done.returncode}"])
-    made.replace(file)
 
 
 def _node_rows(plan: _Plan) -> Iterator[dict[str, str]]:
@@ -348,6 +425,7 @@ def _edge(id_: str, element: ElementTree.Element, plan: _Plan) -> Edge:
             _points(lane.attrib["shape"]),
         )
         for lane in element.iterfind("lane")
+        if lane.get("allow") != "pedestrian"
     )
     return Edge(id_, segment.id, start, end, segment.speed_limit_km_h / 3.6, lanes)
 
@@ -355,18 +433,34 @@ def _edge(id_: str, element: ElementTree.Element, plan: _Plan) -> Edge:
 def _signals(junction: Junction, tree: ElementTree.Element, plan: _Plan) -> Signals:
     approaches = tuple(plan.approach(junction, g.segment) for g in junction.groups)
     group_of = {edge: i for i, edge in enumerate(approaches) if edge is not None}
+    on_red = {edge for edge, g in zip(approaches, junction.groups, strict=True) if g.right_on_red}
+    crossed = _crossed(tree)
     links: dict[int, Link] = {}
     for connection in tree.iterfind("connection"):
         if connection.get("tl") == junction.id:
+            to = connection.attrib["to"]
             links[int(connection.attrib["linkIndex"])] = Link(
                 group_of.get(connection.attrib["from"]),
                 connection.attrib["dir"] in CROSSES_ONCOMING,
                 "O" if connection.attrib["state"] in "MO" else "o",
+                connection.attrib["dir"] in RIGHT and connection.attrib["from"] in on_red,
+                connection.attrib["dir"] != STRAIGHT,
+                crossed.get(to, frozenset((connection.attrib["from"], to))),
+                to in crossed,
             )
     last = max(links, default=-1)
     unused = Link(None, False, "o")
     ordered = tuple(links.get(i, unused) for i in range(last + 1))
     return Signals(tuple(g.id for g in junction.groups), approaches, ordered)
+
+
+def _crossed(tree: ElementTree.Element) -> dict[str, frozenset[str]]:
+    """The edges that each crossing leads over."""
+    return {
+        edge.attrib["id"]: frozenset(edge.attrib["crossingEdges"].split())
+        for edge in tree.iterfind("edge")
+        if edge.get("function") == "crossing"
+    }
 
 
 def _points(shape: str) -> Points:

@@ -134,7 +134,8 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
         children = Children(work / "log")
         pool = _Pool(children, work, options.jobs or _cores())
         try:
-            scenarios = await pool.all([Asked("", folder=folder) for folder in folders])
+            asked = [Asked("", folder=_to_make(folder, work, options)) for folder in folders]
+            scenarios = await pool.all(asked)
             surveyed = [done.scenario for done in scenarios if done.scenario is not None]
             for scenario in surveyed:
                 _warn(scenario, say)
@@ -164,6 +165,14 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
             raise ScenarioUnusable(run.scenario.name, "no vehicle was to depart in that time")
         report.add(run.scenario, run.controller, done.outcome)
     return report
+
+
+def _to_make(folder: Folder, work: Path, options: Options) -> Folder:
+    """Of a site, with where its scenario is made."""
+    if not folder.site:
+        return folder
+    made = str(work / f"site-{folder.name}")
+    return msgspec.structs.replace(folder, made=made, seeds=options.seeds)
 
 
 def _warn(scenario: Scenario, say: Say) -> None:

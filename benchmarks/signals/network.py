@@ -29,7 +29,7 @@ from control.signals.layout import (
     walked_over,
 )
 
-YELLOW_S, MIN_GREEN_S, MAX_GREEN_S = 3.0, 7.0, 120.0
+YELLOW_S, ALL_RED_S, MIN_GREEN_S, MAX_GREEN_S = 3.0, 0.0, 7.0, 120.0
 
 CROSSING = "crossing"  # a function of edges in SUMO
 
@@ -47,6 +47,15 @@ class Network(NamedTuple):
     upstream: dict[str, tuple[Upstream, ...]]
     unusable: dict[str, str]
     kerbs: dict[str, tuple[str, ...]]
+
+
+class Times(NamedTuple):
+    """Of a junction's signals."""
+
+    yellow_s: float = YELLOW_S
+    all_red_s: float = ALL_RED_S
+    min_green_s: float = MIN_GREEN_S
+    max_green_s: float = MAX_GREEN_S
 
 
 class _Walk(NamedTuple):
@@ -73,12 +82,12 @@ class _Link(NamedTuple):
 def read_network(
     net_file: Path,
     programs: Mapping[str, Sequence[str]] | None = None,
-    all_red_s: float = 0.0,
+    times: Mapping[str, Times] | None = None,
 ) -> Network:
     """`programs`: the states of each signal's phases; without it the net's last program counts.
 
-    All have the same `all_red_s`: red for all in a SUMO program may be for anything. Raises
-    LayoutError where no junction can be used.
+    `times` are those of single junctions; all others have the same. Raises LayoutError where no
+    junction can be used.
     """
     net = sumolib.net.readNet(
         str(net_file), withPrograms=True, withInternal=True, withPedestrianConnections=True
@@ -88,7 +97,9 @@ def read_network(
     for light in sorted(net.getTrafficLights(), key=lambda light: str(light.getID())):
         states = _states(light) if programs is None else programs.get(light.getID(), ())
         try:
-            layouts[light.getID()] = _layout(net, light, states, all_red_s)
+            layouts[light.getID()] = _layout(
+                net, light, states, (times or {}).get(light.getID(), Times())
+            )
         except LayoutError as error:
             unusable[error.junction] = error.why
     if not layouts:
@@ -133,7 +144,7 @@ def _states(light: Any) -> list[str]:
     return [phase.state for phase in programs[-1].getPhases()] if programs else []
 
 
-def _layout(net: Any, light: Any, states: Sequence[str], all_red_s: float) -> Layout:
+def _layout(net: Any, light: Any, states: Sequence[str], times: Times) -> Layout:
     if not states:
         raise LayoutError(light.getID(), "no program")
     lanes: dict[str, int] = {}
@@ -160,10 +171,10 @@ def _layout(net: Any, light: Any, states: Sequence[str], all_red_s: float) -> La
         exits=tuple(lane_of(id_) for id_ in exits),
         movements=tuple(_movement(number, links) for number in range(len(links))),
         stages=tuple(dict.fromkeys(stage for state in states if (stage := _stage(state)))),
-        yellow_s=YELLOW_S,
-        min_green_s=MIN_GREEN_S,
-        max_green_s=MAX_GREEN_S,
-        all_red_s=all_red_s,
+        yellow_s=times.yellow_s,
+        min_green_s=times.min_green_s,
+        max_green_s=times.max_green_s,
+        all_red_s=times.all_red_s,
         crossings=tuple(_crossing(walk, links) for walk in walks),
     )
     return checked(_without_clearances(_mended(layout)))

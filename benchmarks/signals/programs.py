@@ -24,7 +24,6 @@ from collections.abc import Mapping, Sequence
 from msgspec import structs
 
 from benchmarks.signals.eyes import Faults
-from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S
 from benchmarks.signals.scenario import Phase
 from control.signals.layout import GREEN, RED, WALK_S, Layout, PedestrianCrossing
 
@@ -53,7 +52,9 @@ def programs_of(
                 ET.SubElement(logic, "param", key=f"max-gap:{lane}", value=f"{NO_GAP_S:g}")
         for phase, clears in cleared(layouts[id_], phases):
             varies = kind != STATIC and not clears
-            attributes = _attributes(phase) if varies else _named(phase, phase.duration_s)
+            attributes = (
+                _attributes(phase, layouts[id_]) if varies else _named(phase, phase.duration_s)
+            )
             ET.SubElement(logic, "phase", attributes)
     return ET.tostring(root)
 
@@ -108,17 +109,18 @@ def _named(phase: Phase, duration_s: float) -> dict[str, str]:
     return {**named, "next": " ".join(map(str, phase.next))} if phase.next else named
 
 
-def _attributes(phase: Phase) -> dict[str, str]:
+def _attributes(phase: Phase, layout: Layout) -> dict[str, str]:
     aspects = set(phase.state)
     if {"y", "Y"} & aspects:
-        return _named(phase, YELLOW_S)
+        return _named(phase, layout.yellow_s)
     if "u" in aspects or not {"G", "g"} & aspects:
         return _named(phase, phase.duration_s)
     varies = phase.max_s > phase.min_s >= 0
-    longest_s = max(MIN_GREEN_S, phase.max_s if varies else max(MAX_GREEN_S, phase.duration_s))
-    duration_s = min(max(MIN_GREEN_S, phase.duration_s), longest_s)
+    least_s = layout.min_green_s
+    longest_s = max(least_s, phase.max_s if varies else max(MAX_GREEN_S, phase.duration_s))
+    duration_s = min(max(least_s, phase.duration_s), longest_s)
     return {
         **_named(phase, duration_s),
-        "minDur": f"{MIN_GREEN_S:g}",
+        "minDur": f"{least_s:g}",
         "maxDur": f"{longest_s:g}",
     }

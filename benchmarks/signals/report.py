@@ -1,7 +1,8 @@
 """Compares what the controllers made of each scenario: the numbers, a table, a plot.
 
 A ratio is causeway's delay to that of the best other controller, which is the one of the least mean
-delay over the seeds. The worst seed's ratio compares both on that seed.
+delay over the seeds. The worst seed's ratio compares both on that seed. The same is said of the
+delay of persons, whose best other controller may be another one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from benchmarks.signals.scenario import Scenario
 from benchmarks.signals.trips import Outcome
 
 OURS = "causeway"
+DELAY, PERSON_DELAY = "delay_s", "person_delay_s"
 MEASURES = (
     "waiting_s",
     "wait_max_s",
@@ -30,6 +32,11 @@ MEASURES = (
     "teleports",
     "collisions",
     "emergency_stops",
+    "signal_wait_max_s",
+    "pedestrian_wait_s",
+    "pedestrian_wait_max_s",
+    "pedestrians",
+    "pedestrians_hit",
     "decision_ms_median",
     "decision_ms_p99",
     "decision_ms_max",
@@ -43,22 +50,29 @@ class Compared(Struct):
     scenario: Scenario
     outcomes: dict[str, list[Outcome]] = {}
 
-    def delays_s(self, controller: str) -> list[float]:
-        return [outcome.delay_s for outcome in self.outcomes[controller]]
+    def delays_s(self, controller: str, delay: str = DELAY) -> list[float]:
+        """One a seed; `delay` is DELAY, or any other measure of an Outcome."""
+        return [float(getattr(outcome, delay)) for outcome in self.outcomes[controller]]
 
     @property
     def best_baseline(self) -> str | None:
         """The other controller of the least mean delay; none where there is no other."""
-        others = [name for name in self.outcomes if name != OURS]
-        return min(others, key=lambda name: fmean(self.delays_s(name)), default=None)
+        return self.best_by(DELAY)
 
     @property
     def ratios(self) -> tuple[float, float] | None:
         """Of the means, and on the worst seed."""
-        best = self.best_baseline
-        if best is None or OURS not in self.outcomes or min(self.delays_s(best)) <= 0:
+        return self.ratios_by(DELAY)
+
+    def best_by(self, delay: str) -> str | None:
+        others = [name for name in self.outcomes if name != OURS]
+        return min(others, key=lambda name: fmean(self.delays_s(name, delay)), default=None)
+
+    def ratios_by(self, delay: str) -> tuple[float, float] | None:
+        best = self.best_by(delay)
+        if best is None or OURS not in self.outcomes or min(self.delays_s(best, delay)) <= 0:
             return None
-        ours, theirs = self.delays_s(OURS), self.delays_s(best)
+        ours, theirs = self.delays_s(OURS, delay), self.delays_s(best, delay)
         worst = max(our / their for our, their in zip(ours, theirs, strict=True))
         return fmean(ours) / fmean(theirs), worst
 
@@ -110,12 +124,21 @@ class Report(Struct):
 
 def _found(compared: Compared) -> dict[str, object]:
     ratio, worst = compared.ratios or (None, None)
+    person_ratio, person_worst = compared.ratios_by(PERSON_DELAY) or (None, None)
     medians_ms = compared.decisions_ms("decision_ms_median")
     return {
-        "delay_s": {
-            name: [round(delay_s, 3) for delay_s in compared.delays_s(name)]
-            for name in compared.outcomes
+        **{
+            name: {c: [round(d, 3) for d in compared.delays_s(c, by)] for c in compared.outcomes}
+            for name, by in (
+                ("delay_s", DELAY),
+                ("person_delay_s", PERSON_DELAY),
+                ("wait_max_s", "signal_wait_max_s"),
+                ("pedestrian_wait_max_s", "pedestrian_wait_max_s"),
+            )
         },
+        "person_best_baseline": compared.best_by(PERSON_DELAY),
+        "person_ratio": _rounded(person_ratio, 4),
+        "person_ratio_worst_seed": _rounded(person_worst, 4),
         "best_baseline": compared.best_baseline,
         "ratio": _rounded(ratio, 4),
         "ratio_worst_seed": _rounded(worst, 4),
@@ -140,16 +163,26 @@ def _rounded(value: float | None, places: int) -> float | None:
 
 def table(report: Report) -> str:
     """Delays over the seeds, ratios, the other measures, and what makes a comparison doubtful."""
-    parts = (_delays(report), _ratios(report), _measures(report), _warnings(report))
+    parts = (
+        _delays(report, DELAY),
+        _delays(report, PERSON_DELAY),
+        _ratios(report),
+        _measures(report),
+        _warnings(report),
+    )
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
 
-def _delays(report: Report) -> Iterator[str]:
+def _delays(report: Report, delay: str) -> Iterator[str]:
     wide = max(map(len, report.compared), default=0)
-    yield f"delay in s, mean ± standard deviation over seeds {', '.join(map(str, report.seeds))}"
+    if delay == DELAY:
+        seeds = ", ".join(map(str, report.seeds))
+        yield f"delay in s, mean ± standard deviation over seeds {seeds}"
+    else:
+        yield "a person's delay in s, with the waiting of pedestrians at crossings"
     yield "  ".join([" " * wide, *(f"{name:>14}" for name in report.controllers)])
     for name, compared in report.compared.items():
-        cells = (_spread(compared.delays_s(controller)) for controller in report.controllers)
+        cells = (_spread(compared.delays_s(c, delay)) for c in report.controllers)
         yield "  ".join([f"{name:<{wide}}", *(f"{cell:>14}" for cell in cells)])
 
 
@@ -167,6 +200,9 @@ def _ratios(report: Report) -> Iterator[str]:
             ratio, worst = compared.ratios
             line += f"; {OURS} to it: {ratio:.3f}, on the worst seed {worst:.3f}"
         yield line
+        if (by_persons := compared.ratios_by(PERSON_DELAY)) is not None:
+            line = f"{'':<{wide}}  by persons: {compared.best_by(PERSON_DELAY)}; {OURS} to it:"
+            yield f"{line} {by_persons[0]:.3f}, on the worst seed {by_persons[1]:.3f}"
     if report.ratio_geomean is not None:
         yield f"geometric mean of the ratios: {report.ratio_geomean:.3f}"
     if report.decision_ms_median is not None:
@@ -178,11 +214,12 @@ def _measures(report: Report) -> Iterator[str]:
     wide = max(map(len, [*report.controllers, *report.compared]))
     heads = ("stops", "queue", "CO2 kg", "done", "never in", "tele", "coll", "em.stop")
     yield (
-        "means over the seeds; longest: the longest wait of one vehicle in any seed;"
-        " queue: vehicles standing in the net; never in: never inserted"
+        "means over the seeds; longest: the longest wait of one vehicle in any seed, on its trip,"
+        " at one signal, and of a pedestrian's call; queue: vehicles standing in the net; never in:"
+        " never inserted"
     )
     for name, compared in report.compared.items():
-        waits = ("wait s", "longest")
+        waits = ("wait s", "longest", "signal", "call")
         yield "  ".join([f"{name:<{wide}}", *(f"{head:>8}" for head in waits + heads), "  ms"])
         for controller, outcomes in compared.outcomes.items():
             cells = (
@@ -200,11 +237,10 @@ def _measures(report: Report) -> Iterator[str]:
             )
             medians = [o.decision_ms_median for o in outcomes if o.decision_ms_median is not None]
             spent = f"{median(medians):6.3f}" if medians else "     -"
-            waits_s = (_mean(outcomes, "waiting_s"), max(o.wait_max_s for o in outcomes))
-            waited = (
-                f"{wait_s:>8.{places}f}" for wait_s, places in zip(waits_s, (1, 0), strict=True)
-            )
-            yield "  ".join([f"{controller:<{wide}}", *waited, *cells, spent])
+            longest = ("wait_max_s", "signal_wait_max_s", "pedestrian_wait_max_s")
+            waited = (f"{max(getattr(o, m) for o in outcomes):>8.0f}" for m in longest)
+            wait = f"{_mean(outcomes, 'waiting_s'):>8.1f}"
+            yield "  ".join([f"{controller:<{wide}}", wait, *waited, *cells, spent])
 
 
 def _warnings(report: Report) -> Iterator[str]:
@@ -219,6 +255,11 @@ def _warnings(report: Report) -> Iterator[str]:
             if any(teleports.values()):
                 some = {controller: n for controller, n in teleports.items() if n}
                 yield f"warning: {name}, seed {seed}: teleports: {_listed(some)}"
+            hit = {
+                controller: o.pedestrians_hit for controller, o in zip(runs, outcomes, strict=True)
+            }
+            if any(hit.values()):
+                yield f"warning: {name}, seed {seed}: pedestrians hit: {_listed(hit)}"
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

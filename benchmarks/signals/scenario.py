@@ -11,13 +11,18 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import libsumo
-from msgspec import Struct
+from msgspec import Struct, structs
 from sumolib.miscutils import parseTime
 
-from benchmarks.signals.network import read_network
-from causeway.cli import Unusable
+from benchmarks.signals.city import build
+from benchmarks.signals.network import Times, read_network
+from causeway.cli import CITIES, ROOT, Unusable
+from causeway.site import SiteInvalid, load_site
 from control.signals.layout import LayoutError
+from sims.city import CityUnusable
+from sims.scenario import load_scenario
 
+TRAFFIC = ROOT / "sims" / "scenarios" / "evening_peak.toml"  # how much of it a site has
 SECONDS = 3600  # simulated, where the scenario has no end
 UP = "../" * 64  # from any folder to the root
 
@@ -32,11 +37,17 @@ class ScenarioUnusable(Unusable):
 
 
 class Folder(Struct, frozen=True):
-    """A scenario as found: `arguments` are SUMO's, `seconds` overrules its end."""
+    """A scenario as found: `arguments` are SUMO's, `seconds` overrules its end.
+
+    Of a `site` the scenario is made first, into the folder `made`, with traffic for these `seeds`.
+    """
 
     name: str
     arguments: tuple[str, ...]
     seconds: int | None = None
+    site: str = ""
+    made: str = ""
+    seeds: tuple[int, ...] = ()
 
 
 class Phase(Struct, frozen=True):
@@ -65,6 +76,9 @@ class Scenario(Struct, frozen=True):
     programs: dict[str, list[Phase]]
     unusable: dict[str, str]
     notes: tuple[str, ...] = ()
+    routes: dict[int, str] = {}  # by seed, where each has traffic of its own
+    times: dict[str, Times] = {}  # of signals that have times of their own
+    by_persons: bool = False  # their delay is compared, not that of vehicles
 
     @property
     def states(self) -> dict[str, list[str]]:
@@ -73,7 +87,13 @@ class Scenario(Struct, frozen=True):
 
 
 def find(path: Path, seconds: int | None = None) -> Folder:
-    """What is in a folder; raises ScenarioUnusable. A .sumocfg may be named itself."""
+    """What is in a folder; raises ScenarioUnusable. A .sumocfg may be named itself.
+
+    A site is a folder with a `site.toml`, or the name of one of `sims/cities`.
+    """
+    for place in (path, CITIES / path):
+        if (place / "site.toml").is_file():
+            return Folder(place.resolve().name, (), seconds, site=str(place.resolve()))
     if path.is_file() and path.suffix == ".sumocfg":
         return _configured(path.resolve(), path.stem, seconds)
     if not path.is_dir():
@@ -111,14 +131,34 @@ def quiet(work: Path, seed: int) -> list[str]:
 
 def survey(folder: Folder, work: Path) -> Scenario:
     """Start SUMO on it once and ask; raises ScenarioUnusable, or SUMO's own error."""
+    if folder.site:
+        return _of_site(folder, work)
     libsumo.start(["sumo", *folder.arguments, *quiet(work, 1)])
     try:
-        return _surveyed(folder)
+        return _surveyed(folder, {})
     finally:
         libsumo.close()
 
 
-def _surveyed(folder: Folder) -> Scenario:
+def _of_site(folder: Folder, work: Path) -> Scenario:
+    seconds, made = folder.seconds or SECONDS, Path(folder.made)
+    made.mkdir(parents=True, exist_ok=True)
+    try:
+        site = load_site(Path(folder.site))
+        level = load_scenario(TRAFFIC, site).traffic
+        city = build(site, level, made, folder.seeds, seconds)
+    except (SiteInvalid, CityUnusable, LayoutError) as error:
+        raise ScenarioUnusable(folder.name, str(error)) from error
+    found = structs.replace(folder, arguments=city.arguments, seconds=seconds)
+    libsumo.start(["sumo", *found.arguments, *quiet(work, 1)])
+    try:
+        scenario = _surveyed(found, city.times)
+    finally:
+        libsumo.close()
+    return structs.replace(scenario, routes=city.routes, times=city.times, by_persons=True)
+
+
+def _surveyed(folder: Folder, times: dict[str, Times]) -> Scenario:
     option = libsumo.simulation.getOption
     begin_s, step_s = int(_seconds(option("begin"))), _seconds(option("step-length"))
     steps_per_s = round(1 / step_s) if step_s > 0 else 0
@@ -138,7 +178,9 @@ def _surveyed(folder: Folder) -> Scenario:
     net_file = option("net-file")
     try:
         network = read_network(
-            Path(net_file), {id_: [p.state for p in phases] for id_, phases in programs.items()}
+            Path(net_file),
+            {id_: [p.state for p in phases] for id_, phases in programs.items()},
+            times,
         )
     except LayoutError as error:
         raise ScenarioUnusable(folder.name, error.why) from error

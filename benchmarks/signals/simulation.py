@@ -75,7 +75,7 @@ def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = N
     """
     started = time.perf_counter()
     scenario = run.scenario
-    network = read_network(Path(scenario.net_file), scenario.states)
+    network = read_network(Path(scenario.net_file), scenario.states, scenario.times)
     faults = faults_of(network, run.dead, run.lying, run.seed)
     watch = _Watch(network)
     libsumo.start(["sumo", *_arguments(run, work, network, faults)])
@@ -112,6 +112,8 @@ def _arguments(run: Run, work: Path, network: Network, faults: Faults) -> list[s
         *("--statistic-output", str(work / "statistics.xml")),
         *("--device.emissions.probability", "1"),  # no cost and no change to how they drive
     ]
+    if run.seed in scenario.routes:
+        arguments += ["--route-files", scenario.routes[run.seed]]
     walked = any(layout.crossings for layout in network.layouts.values())
     if walked:
         arguments += ["--collision.check-junctions", "true"]
@@ -121,6 +123,9 @@ def _arguments(run: Run, work: Path, network: Network, faults: Faults) -> list[s
         kind = run.controller if run.controller in KINDS else STATIC
         programs.write_bytes(programs_of(kind, scenario.programs, network.layouts, faults))
         files = [*scenario.additional.split(","), str(programs)]
+        if "--additional-files" in arguments:  # SUMO takes an option once
+            place = arguments.index("--additional-files")
+            del arguments[place : place + 2]
         arguments += ["--additional-files", ",".join(filter(None, files))]
     return arguments
 
@@ -169,7 +174,7 @@ def _drive(
         return []
     method = making(network)
     cabinets = {id_: Cabinet(layout) for id_, layout in network.layouts.items()}
-    eyes = Eyes(network, faults)
+    eyes = Eyes(network, faults, scenario.by_persons)
     decisions_s: list[float] = []
     for at_s in range(scenario.begin_s, scenario.end_s):
         _step(scenario)
