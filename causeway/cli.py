@@ -384,9 +384,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_eval(commands: Commands) -> None:
     evaluate = commands.add_parser("eval", help="how good it is on public benchmarks")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
-    signals = kinds.add_parser("signals", help="signal control on SUMO scenarios")
+    signals = kinds.add_parser("signals", help="signal control on SUMO scenarios or a site")
     signals.set_defaults(run=_eval_signals)
-    what = "a folder with a .sumocfg, or with a net and its routes"
+    what = "a folder with a .sumocfg, or with a net and its routes; or a site, by name or folder"
     signals.add_argument("folders", nargs="+", type=Path, metavar="DIR", help=what)
     signals.add_argument("--seeds", type=_seeds, default=(1, 2, 3), help="1,2,3 (default)")
     what = "some of causeway, fixed, actuated, delay_based, maxwave, maxpressure, maxwave_1s, "

@@ -1,1 +1,1 @@
-"""Methods of signal control against each other, on SUMO scenarios."""
+"""Methods of signal control against each other, on SUMO scenarios and on sites."""

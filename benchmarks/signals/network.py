@@ -278,13 +278,19 @@ def _mended(layout: Layout) -> Layout:
 
 
 def _without_clearances(layout: Layout) -> Layout:
-    """Without stages that only give a crossing red: clearing is the cabinet's business."""
+    """Without stages that only give a crossing red: clearing is the cabinet's business.
+
+    So is red for all vehicles while a crossing stays green that another stage has too.
+    """
     if not layout.crossings:
         return layout
     walks = {crossing.signal for crossing in layout.crossings}
 
     def driven(stage: str) -> str:
         return "".join(aspect for place, aspect in enumerate(stage) if place not in walks)
+
+    def goes(stage: str) -> bool:
+        return bool({GREEN, PERMISSIVE} & set(driven(stage)))
 
     def walked(stage: str) -> set[int]:
         return {place for place in walks if stage[place] == GREEN}
@@ -293,7 +299,8 @@ def _without_clearances(layout: Layout) -> Layout:
         stage
         for stage in layout.stages
         if not any(
-            driven(stage) == driven(other) and walked(stage) < walked(other)
+            (driven(stage) == driven(other) and walked(stage) < walked(other))
+            or (stage != other and not goes(stage) and walked(stage) <= walked(other))
             for other in layout.stages
         )
     )

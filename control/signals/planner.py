@@ -163,20 +163,27 @@ class Planner:
         return None
 
     def _watch_first(self, seen: Observed) -> None:
-        """Learn the way of a first vehicle from the clear green it does not take; time its wait."""
-        first = {lane: (AT_LINE_M, "", 0.0) for lane in range(len(self.layout.lanes))}
+        """Learn the way of a first vehicle from the clear green it does not take; time its wait.
+
+        Who is small lets others pass, and keeps nobody behind from going another way.
+        """
+        first = {lane: (AT_LINE_M, "", 0.0, 1.0) for lane in range(len(self.layout.lanes))}
         for vehicle in seen.vehicles:
             lane = vehicle.lanes[0]
-            if len(vehicle.lanes) == 1 and vehicle.distance_m < first[lane][0]:
-                first[lane] = (vehicle.distance_m, vehicle.track, vehicle.speed_m_s)
-        for lane, (_, track, speed_m_s) in first.items():
+            if len(vehicle.lanes) > 1 or vehicle.distance_m >= AT_LINE_M:
+                continue
+            stays = vehicle.track == self._first_track[lane]  # others may come to stand beside it
+            distance_m = 0.0 if stays else vehicle.distance_m
+            if stays or distance_m < first[lane][0]:
+                first[lane] = (distance_m, vehicle.track, vehicle.speed_m_s, vehicle.units)
+        for lane, (_, track, speed_m_s, units) in first.items():
             rows = range(self._frame.first[lane], self._frame.first[lane + 1])
             self._waited_s[lane] += 1
             if not track or track != self._first_track[lane]:
                 self._first_track[lane] = track
                 self._waited_s[lane] = 0
                 self._refused_s[rows.start : rows.stop] = 0
-            elif speed_m_s < STILL_M_S and not seen.yellow_left_s:
+            elif units == 1.0 and speed_m_s < STILL_M_S and not seen.yellow_left_s:
                 for row in rows:
                     out = seen.outs[self._frame.exit[row]]
                     clear = out.free_m > CLEAR_M or out.last_speed_m_s > CLEAR_M_S

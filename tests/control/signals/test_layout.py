@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.signals.layout import Lane, Layout, LayoutError, Movement, changing, checked, conflicts
+from control.signals.layout import (
+    Lane,
+    Layout,
+    LayoutError,
+    Movement,
+    PedestrianCrossing,
+    changing,
+    checked,
+    clearing,
+    conflicts,
+    stage_least_s,
+    walked_over,
+)
 
 NORTH, EAST, OUT = (Lane(id_, 100.0, 13.9) for id_ in ("north", "east", "out"))
 SOUND = Layout(
@@ -103,3 +115,46 @@ def test_a_stage_changes_to_itself_without_a_change(stage: str) -> None:
 
 def test_a_turn_on_red_waits_for_its_stage_only_where_it_is_to_be_green() -> None:
     assert changing(SOUND._replace(movements=()), "sssr", "sGrs") == "srrs"
+
+
+WALKED = SOUND._replace(
+    crossings=(PedestrianCrossing("over east", 2, 12.0, (1,)),), stages=("GrG", "rGr")
+)
+
+
+def test_a_crossing_keeps_pedestrians_and_vehicles_apart() -> None:
+    assert checked(WALKED) is WALKED
+    assert list(walked_over(WALKED, "rGG")) == [(0, 1)]
+    assert list(walked_over(WALKED, "rgG")) == []  # who turns lets them pass
+
+
+@pytest.mark.parametrize(
+    ("crossing", "stages", "said"),
+    [
+        (PedestrianCrossing("c", 2, 12.0, (1,)), ("GrG", "rGG"), "crossing 0 and movement 1"),
+        (PedestrianCrossing("c", 3, 12.0, (1,)), ("GrG", "rGr"), "signal 3 of 3"),
+        (PedestrianCrossing("c", 1, 12.0, ()), ("GrG", "rGr"), "which is a movement's"),
+        (PedestrianCrossing("c", 2, 12.0, (1,)), ("Grr", "rGr"), "green in no stage"),
+        (PedestrianCrossing("c", 2, 12.0, (1,)), ("GrG", "rGg"), "let vehicles pass"),
+        (PedestrianCrossing("c", 2, 0.0, (1,)), ("GrG", "rGr"), "0 m long"),
+        (PedestrianCrossing("c", 2, 12.0, (5,)), ("GrG", "rGr"), "meets movement 5 of 2"),
+    ],
+)
+def test_an_unsound_crossing_is_refused(
+    crossing: PedestrianCrossing, stages: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(LayoutError) as refused:
+        checked(WALKED._replace(crossings=(crossing,), stages=stages))
+    assert said in str(refused.value)
+
+
+def test_who_is_called_makes_the_minimum_green_long_enough_to_get_across() -> None:
+    assert stage_least_s(WALKED, "GrG", ()) == 7
+    assert stage_least_s(WALKED, "GrG", (0,)) == 7 + 10  # 12 m at 1.2 m/s
+    assert stage_least_s(WALKED, "rGr", (0,)) == 7
+
+
+def test_pedestrians_have_no_yellow_and_all_red_follows_on_it() -> None:
+    change = changing(WALKED, "GrG", "rGr")
+    assert change == "yrr"
+    assert clearing(change) == "rrr"

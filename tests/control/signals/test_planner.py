@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control.signals.layout import Lane, Layout, Movement, Upstream, checked
-from control.signals.observed import Crossing, Observed, Out, Vehicle
-from control.signals.planner import Planner, Planners, arrival_s, frame_of
+from control.signals.layout import Lane, Layout, Movement, PedestrianCrossing, Upstream, checked
+from control.signals.observed import Call, Crossing, Observed, Out, Vehicle
+from control.signals.planner import (
+    LONGEST_CALL_S,
+    LONGEST_WAIT_S,
+    Planner,
+    Planners,
+    arrival_s,
+    frame_of,
+)
 from control.signals.service import Moment, gap_rate, rates_of, search, served
 
 LIMIT_M_S = 14.0
@@ -224,3 +231,50 @@ def test_a_stage_serves_no_more_than_there_are_and_than_it_can(counts: list[int]
     rates = rates_of(frame, moment)
     assert served(rates, empty, 1, waiting, 0, 12) <= min(counts[EAST], 12 * 0.52) + 1e-9
     assert served(rates, empty, 0, waiting, 0, 12) <= counts[NORTH] + counts[SOUTH]
+
+
+WALKED = layout()._replace(
+    crossings=(PedestrianCrossing("over north", 4, 12.0, (0, 1)),), stages=("GgGrr", "rrrGG")
+)
+
+
+def test_pedestrians_who_call_are_let_walk_and_nobody_else_stops_for_long() -> None:
+    planner = Planner(WALKED, ())
+    calling = seen(0, 30)._replace(calls=(Call(0, 3, 5),))
+    assert planner.decide(0, calling, {}) == 1
+    assert Planner(WALKED, ()).decide(0, seen(0, 30), {}) == 0
+
+
+def test_a_call_is_served_in_time_whatever_the_vehicles_cost() -> None:
+    full = (*queue(NORTH, 20), *queue(SOUTH, 20))
+    overdue = seen(0, 30, *full)._replace(calls=(Call(0, 1, LONGEST_CALL_S),))
+    assert Planner(WALKED, ()).decide(0, overdue, {}) == 1
+
+
+def test_no_plan_leaves_a_stage_before_its_pedestrians_are_across() -> None:
+    planner = Planner(WALKED, ())
+    walking = seen(1, 8, *queue(NORTH, 8))._replace(walks_left_s=9)
+    planner.decide(0, walking, {})
+    assert planner.plan.hold_s >= 9
+
+
+def test_a_lane_of_motorbikes_is_as_long_as_its_cars_and_as_dear_as_its_riders() -> None:
+    riders = tuple(v._replace(units=0.25, persons=1.3) for v in queue(EAST, 8))
+    cars = tuple(v._replace(persons=1.5) for v in queue(EAST, 2))
+    planners = [Planner(layout(), ()) for _ in range(2)]
+    costs = []
+    for planner, vehicles in zip(planners, (riders, cars), strict=True):
+        for at_s in range(600):
+            planner.decide(at_s, seen(0, 1, *vehicles), {})
+        costs.append(planner.plan.cost)
+    assert costs[0] > 2 * costs[1]
+
+
+def test_a_first_rider_keeps_his_wait_when_others_ride_up_beside_him() -> None:
+    planner = Planner(layout(), ())
+    first = Vehicle("a", (EAST,), 1.0, 0.0, LIMIT_M_S, "j-in-2", 0.25)
+    busy = queue(NORTH, 20)
+    beside = first._replace(track="b", distance_m=0.2)
+    for at_s in range(LONGEST_WAIT_S):
+        planner.decide(at_s, seen(0, 1, first, *busy), {})
+    assert planner.decide(LONGEST_WAIT_S, seen(0, 30, beside, first, *busy), {}) == 1
