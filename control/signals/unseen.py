@@ -24,6 +24,7 @@ SILENT_VEH = 12.0  # so many should have come: e^-12 is the chance of a working 
 SILENT_LEAST_S = 120
 FLOW_VEH_S = 0.04  # of a lane where no other lane tells more
 PRIOR_S = 300.0  # so long the flow of the others is believed
+UNITS_OVER_S = 60
 QUEUE_MAX_VEH = 30.0
 SWEEP_EVERY_S = 5
 SATURATION_VEH_S = 0.5
@@ -43,6 +44,7 @@ class Unseen:
         self.ghosts: set[str] = set()
         self._seconds = 0
         self._seen_veh = np.zeros(lanes)
+        self._units_per_veh = 1.0
         self._last_s = np.full(lanes, -1)
         self._tracks: dict[str, int] = {}
         self._unexplained_veh = np.zeros(lanes)
@@ -69,9 +71,9 @@ class Unseen:
         if seen.yellow_left_s:
             return np.zeros(len(self._frame.exit))
         aspect = self._frame.aspect[seen.stage]
-        clear = np.array([o.free_m > CLEAR_M or o.last_speed_m_s > CLEAR_M_S for o in seen.outs])
+        clear = [o.free_m > CLEAR_M or o.last_speed_m_s > CLEAR_M_S for o in seen.outs]
         worth = np.where(aspect == GOES, 1.0, np.where(aspect == WAITS, PERMISSIVE_GREEN, 0.0))
-        green: Floats = worth * clear[self._frame.exit]
+        green: Floats = worth * np.array([*clear, True])[self._frame.exit]  # a crossing's is last
         return green
 
     def _watch_standing(self, seen: Observed) -> None:
@@ -103,6 +105,9 @@ class Unseen:
         return slice(int(self._frame.first[lane]), int(self._frame.first[lane + 1]))
 
     def _count(self, seen: Observed, vehicles: tuple[Vehicle, ...]) -> None:
+        if vehicles:
+            units = sum(vehicle.units for vehicle in vehicles) / len(vehicles)
+            self._units_per_veh += (units - self._units_per_veh) / UNITS_OVER_S
         tracks: dict[str, int] = {}
         for vehicle in vehicles:
             lane = self._zones.get(vehicle.zone)
@@ -110,8 +115,8 @@ class Unseen:
                 tracks[vehicle.track] = lane
                 self._seen_veh[lane] += self._tracks.get(vehicle.track) != lane
                 self._last_s[lane] = self._seconds
-        for _, movement in seen.crossed:
-            self._last_s[self._layout.movements[movement].lane] = self._seconds
+        for crossing in seen.crossed:
+            self._last_s[self._layout.movements[crossing.movement].lane] = self._seconds
         self._tracks = tracks
 
     def _doubt(self) -> None:
@@ -124,7 +129,7 @@ class Unseen:
         known = ~self.unknown
         prior = max(FLOW_VEH_S, float(rate[known].mean())) if known.any() else FLOW_VEH_S
         flow = (prior * PRIOR_S + self._unexplained_veh) / (PRIOR_S + self._reckoned_s)
-        self.flow_veh_s = np.where(self.unknown, flow, 0.0)
+        self.flow_veh_s = np.where(self.unknown, flow * self._units_per_veh, 0.0)
 
     def _reckon(self, seen: Observed, green: Floats) -> None:
         self.queue_veh = np.where(self.unknown, self.queue_veh + self.flow_veh_s, 0.0)
@@ -132,8 +137,8 @@ class Unseen:
         if not self.unknown.any():
             return
         entered = np.array([float(out.entered) for out in seen.outs])
-        for _, movement in seen.crossed:
-            entered[self._layout.movements[movement].exit] -= 1
+        for crossing in seen.crossed:
+            entered[self._layout.movements[crossing.movement].exit] -= 1
         for lane in np.flatnonzero(self.unknown):
             rows = self._rows(int(lane))
             rate = float(green[rows].mean()) * SATURATION_VEH_S
