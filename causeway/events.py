@@ -106,6 +106,23 @@ class ControlMode(StrEnum):
     MANUAL = "manual"
 
 
+class SignalMethod(StrEnum):
+    """By which rule the centre decides the stages of a junction that it controls."""
+
+    PLANNER = "planner"  # the adaptive planner, from the roadside tracker
+    GREEDY = "greedy"  # the longest queue, from the stop-line detectors
+    FIXED = "fixed"  # the same time for each stage: no detector can be believed
+    UNKNOWN = "unknown"
+
+
+class SignalOverride(StrEnum):
+    """What an operator does with a junction for a time."""
+
+    HOLD = "hold"  # stay in the stage that is green
+    ADVANCE = "advance"  # on to the next stage, and stay there
+    RELEASE = "release"  # back to automatic
+
+
 class Box(NamedTuple):
     """A rectangle in a picture, as shares of its width and height (0 to 1)."""
 
@@ -130,6 +147,49 @@ class SignalState(Struct, frozen=True):
     mode: SignalMode
     sequence: int = 0
     fault: str = ""
+
+
+class StagePlan(Struct, frozen=True, array_like=True):
+    """What a planner intends for a junction.
+
+    `stage` is the one that it wants now (the present one: go on with it). The best plan holds the
+    present stage for `hold_s` more, goes to `following` (empty: none is wanted) and costs
+    `cost_veh_s`; the best with another next stage, `other` (empty: there is none), costs
+    `other_cost_veh_s`. Costs are vehicle-seconds of waiting, vehicles in passenger-car units.
+    """
+
+    junction: str
+    observed_at_ns: int  # of what the plan was made from
+    stage: str
+    hold_s: int
+    following: str
+    cost_veh_s: float
+    other: str
+    other_cost_veh_s: float
+    method: SignalMethod = SignalMethod.PLANNER
+
+
+class ApproachMeasures(Struct, frozen=True, array_like=True):
+    """How one approach of a junction was served, over `SignalMeasures.over_s`."""
+
+    group: str
+    arrivals: int
+    arrivals_on_green_ratio: float  # of the arrivals; 0 where there were none
+    greens: int  # ended ones
+    split_failures: int  # those that ended with some of their first queue still there
+    queue_veh: int  # that stand now
+    queue_veh_max: int
+    delay_s: float  # mean of those that crossed, against driving through at the limit
+    crossed: int
+
+
+class SignalMeasures(Struct, frozen=True, array_like=True):
+    """The measures of effectiveness of a junction, as ATSPM has them."""
+
+    junction: str
+    observed_at_ns: int
+    over_s: int
+    approaches: tuple[ApproachMeasures, ...]
 
 
 class Event(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -305,6 +365,28 @@ class IncidentEnded(Event, frozen=True, kw_only=True):
     why: str = ""
 
 
+# --- inputs: the signal planner -------------------------------------------------------------------
+
+
+class StagesPlanned(Event, frozen=True, kw_only=True):
+    """A batch of plans, each the newest of its junction."""
+
+    plans: tuple[StagePlan, ...]
+
+
+class StagePlanningLost(Event, frozen=True, kw_only=True):
+    """There are no plans now for these junctions (none named: for any), and why."""
+
+    junctions: tuple[str, ...]
+    why: str
+
+
+class SignalsMeasured(Event, frozen=True, kw_only=True):
+    """A batch of measures of effectiveness."""
+
+    measures: tuple[SignalMeasures, ...]
+
+
 # --- inputs: operators ----------------------------------------------------------------------------
 
 
@@ -344,6 +426,15 @@ class ClosureDecided(Event, frozen=True, kw_only=True):
 
     segment: str
     approved: bool
+    operator: str
+
+
+class SignalOverrideRequested(Event, frozen=True, kw_only=True):
+    """An operator holds or advances a junction for a time, or releases it."""
+
+    junction: str
+    action: SignalOverride
+    for_s: float
     operator: str
 
 
@@ -603,6 +694,23 @@ class ControlModeChanged(Event, frozen=True, kw_only=True):
     operator: str
 
 
+class SignalMethodChanged(Event, frozen=True, kw_only=True):
+    """The stages of a junction are now decided by another method, and why not by the planner."""
+
+    junction: str
+    method: SignalMethod
+    why: str = ""
+
+
+class SignalOverridden(Event, frozen=True, kw_only=True):
+    """An operator has a junction in hand until then; 0: no more."""
+
+    junction: str
+    action: SignalOverride
+    until_at_ns: int
+    operator: str
+
+
 class CoreFailed(Event, frozen=True, kw_only=True):
     """A core met an event with an error; it has not answered it, or not to the end.
 
@@ -634,6 +742,9 @@ AnyEvent = (
     | Rejected
     | CameraHealthObserved
     | TrafficMeasured
+    | StagesPlanned
+    | StagePlanningLost
+    | SignalsMeasured
     | IncidentDetected
     | IncidentEnded
     | AlarmAcknowledgeRequested
@@ -641,6 +752,7 @@ AnyEvent = (
     | AlarmUnshelveRequested
     | ControlModeRequested
     | ClosureDecided
+    | SignalOverrideRequested
     | PumpRequested
     | GateRequested
     | StageRequested
@@ -667,6 +779,8 @@ AnyEvent = (
     | AlarmShelved
     | AlarmUnshelved
     | ControlModeChanged
+    | SignalMethodChanged
+    | SignalOverridden
     | CoreFailed
     | CascadeCut
 )

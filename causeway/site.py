@@ -15,6 +15,7 @@ Laws of this file:
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,21 @@ class LonLat(NamedTuple):
 
     lon: float
     lat: float
+
+
+JOIN_M = 1.0  # ends of roads that are closer to each other than this are one place
+_METRES_PER_DEGREE = math.radians(1.0) * 6_371_008.8  # mean radius, IUGG
+
+
+def apart_m(a: LonLat, b: LonLat) -> float:
+    """How far two places are apart: flat around their middle, right to a centimetre in a city."""
+    east = (a.lon - b.lon) * math.cos(math.radians((a.lat + b.lat) / 2))
+    return math.hypot(east, a.lat - b.lat) * _METRES_PER_DEGREE
+
+
+def near(a: LonLat, b: LonLat) -> bool:
+    """Whether two ends of roads are one place."""
+    return apart_m(a, b) <= JOIN_M
 
 
 class Quantity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +147,14 @@ class RoadSegment(Struct, frozen=True, forbid_unknown_fields=True):
     node: str | None = None  # the drainage node that takes its water
     one_way: bool = False
     road_class: Literal["expressway", "primary", "secondary", "tertiary"] = "secondary"
+
+
+class Arterial(Struct, frozen=True, forbid_unknown_fields=True):
+    """A road whose signals are looked at together, in their order along it."""
+
+    id: str
+    name: str
+    junctions: tuple[str, ...]
 
 
 class Camera(Struct, frozen=True, forbid_unknown_fields=True):
@@ -327,6 +351,7 @@ class Site(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
+    arterials: tuple[Arterial, ...] = ()
 
 
 class _Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -348,6 +373,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("gauge", "gauges", Gauge),
     ("junction", "junctions", Junction),
     ("segment", "segments", RoadSegment),
+    ("arterial", "arterials", Arterial),
     ("camera", "cameras", Camera),
     ("plc", "plcs", Plc),
     ("station", "stations", PumpStation),
@@ -570,6 +596,7 @@ def _named(site: Site) -> Iterator[tuple[str, Struct]]:
         site.gauges,
         site.junctions,
         site.segments,
+        site.arterials,
         site.cameras,
         site.plcs,
         site.stations,
@@ -602,6 +629,7 @@ def _wrong_ids(site: Site) -> Iterator[tuple[Struct, str]]:
 
 def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
     segments = {s.id for s in site.segments}
+    junctions = {j.id for j in site.junctions}
     nodes = {n.id for n in site.nodes}
     plcs = {p.id for p in site.plcs}
     stations = {s.id for s in site.stations}
@@ -621,6 +649,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
         *((c, "to_node", c.to_node, nodes) for c in site.conduits),
         *((t, "gauge", t.gauge, gauges) for t in site.tide_levels),
         *((s, "segments", x, segments) for s in site.signs for x in s.segments),
+        *((a, "junctions", x, junctions) for a in site.arterials for x in a.junctions),
         *((j, "group.segment", g.segment, segments) for j in site.junctions for g in j.groups),
     ):
         if value is not None and value not in known:
@@ -643,6 +672,12 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
     ):
         if not value > 0:
             yield thing, f"{name} {value}: expected above 0"
+    for arterial in site.arterials:
+        if len(arterial.junctions) < 2:
+            yield (
+                arterial,
+                f"{arterial.id}: {len(arterial.junctions)} junctions; expected 2 or more",
+            )
     for segment in site.segments:
         if len(segment.line) < 2:
             yield segment, f"{segment.id}: a line needs two points; seen {len(segment.line)}"

@@ -11,6 +11,7 @@ from typing import NamedTuple, get_args
 
 from causeway import events as e
 from causeway.frame import EncodedFrame
+from causeway.tracks import Tracks
 
 
 class Overflow(StrEnum):
@@ -38,6 +39,7 @@ _ANSWER = Stream(None, None, 4_096, Overflow.WAIT, journalled=True)
 
 STREAMS: dict[type, Stream] = {
     EncodedFrame: Stream(0.5, 10.0, 1, Overflow.DROP_OLDEST, journalled=False),
+    Tracks: Stream(1.0, 5.0, 1, Overflow.DROP_OLDEST, journalled=False),
     e.EngineStarted: _INPUT,
     e.Tick: Stream(1.0, 5.0, 1, Overflow.DROP_OLDEST, journalled=True),
     e.ReadingsReceived: Stream(1.0, 30.0, 1_024, Overflow.WAIT, journalled=True),
@@ -51,6 +53,9 @@ STREAMS: dict[type, Stream] = {
     e.Rejected: _INPUT,
     e.CameraHealthObserved: _INPUT,
     e.TrafficMeasured: Stream(5.0, 30.0, 1_024, Overflow.WAIT, journalled=True),
+    e.StagesPlanned: Stream(1.0, 5.0, 64, Overflow.WAIT, journalled=True),
+    e.StagePlanningLost: _INPUT,
+    e.SignalsMeasured: Stream(10.0, 60.0, 64, Overflow.WAIT, journalled=True),
     e.IncidentDetected: _INPUT,
     e.IncidentEnded: _INPUT,
     e.AlarmAcknowledgeRequested: _OPERATOR,
@@ -58,6 +63,7 @@ STREAMS: dict[type, Stream] = {
     e.AlarmUnshelveRequested: _OPERATOR,
     e.ControlModeRequested: _OPERATOR,
     e.ClosureDecided: _OPERATOR,
+    e.SignalOverrideRequested: _OPERATOR,
     e.PumpRequested: _OPERATOR,
     e.GateRequested: _OPERATOR,
     e.StageRequested: _OPERATOR,
@@ -85,6 +91,8 @@ STREAMS: dict[type, Stream] = {
     e.AlarmShelved: _ANSWER,
     e.AlarmUnshelved: _ANSWER,
     e.ControlModeChanged: _ANSWER,
+    e.SignalMethodChanged: _ANSWER,
+    e.SignalOverridden: _ANSWER,
     e.CoreFailed: _ANSWER,
     e.CascadeCut: _ANSWER,
 }

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from causeway.events import AnyEvent, Step
+from causeway.events import AnyEvent, SignalsObserved, StageCommanded, Step
 from causeway.frame import EncodedFrame
+from causeway.tracks import Tracks
 
 MESSAGE_BYTES_MAX = 8 * 2**20
 _LENGTH = struct.Struct(">I")
@@ -23,6 +24,9 @@ _encoder = msgspec.msgpack.Encoder()
 _steps = msgspec.msgpack.Decoder(Step)
 _events: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
 _frames = msgspec.msgpack.Decoder(EncodedFrame)
+_tracks: msgspec.msgpack.Decoder[Tracks | SignalsObserved | StageCommanded] = (
+    msgspec.msgpack.Decoder(Tracks | SignalsObserved | StageCommanded)
+)
 
 
 class MessageTooLong(Exception):
@@ -61,6 +65,16 @@ def encode_frame(frame: EncodedFrame) -> bytes:
 def decode_frame(data: bytes) -> EncodedFrame:
     """Raises msgspec.DecodeError where `data` is not a camera picture."""
     return _frames.decode(data)
+
+
+def encode_tracks(tracks: Tracks | SignalsObserved | StageCommanded) -> bytes:
+    """What the signal planner is told, for a pipe."""
+    return _encoder.encode(tracks)
+
+
+def decode_tracks(data: bytes) -> Tracks | SignalsObserved | StageCommanded:
+    """Raises msgspec.DecodeError where `data` is none of these."""
+    return _tracks.decode(data)
 
 
 def pack(body: bytes) -> bytes:

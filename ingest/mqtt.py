@@ -12,7 +12,7 @@ Laws of this file:
 2. Back-pressure is the broker's to bear: while the engine takes nothing, nothing is acknowledged,
    and the broker's window holds. For Mosquitto set `max_inflight_messages` to 1000 or more, and
    `max_queued_messages` to 0: beyond it drops what it has acknowledged to a device.
-3. Pictures have a connection of their own, at QoS 0: they never stand before a reading.
+3. Pictures and tracks have a connection of their own, at QoS 0: they never stand before a reading.
 4. A command is published now or not at all: never retained, never kept for a broker that is away.
 5. The heartbeat is sent only while steps are journalled: a centre that can no longer decide must
    look silent to the field.
@@ -47,15 +47,16 @@ from causeway.events import (
 )
 from causeway.frame import EncodedFrame
 from causeway.site import Site
+from causeway.tracks import Tracks
 from ingest.gathering import Gathering, Tally
-from ingest.payloads import ROOT, Payloads, Refusal
+from ingest.payloads import ROOT, TRACKS_TOPIC, Payloads, Refusal
 
 HEARTBEAT = f"{ROOT}centre/heartbeat"
 FILTERS = (
     f"{ROOT}+/+",
     f"{ROOT}+/+/state",
 )  # all that a device says; strangers' topics are counted
-FRAME_FILTER = f"{ROOT}camera/+/frame/+"
+LIVE_FILTERS = (f"{ROOT}camera/+/frame/+", f"{ROOT}signal/+/tracks")
 GATHER_S = 0.05  # of the wall: how long a message waits for others to share its step
 GATHER_CLOCK_S = 0.5  # and of a scaled clock
 GATHER_SLICE_S = 0.005
@@ -131,6 +132,8 @@ class TelemetryStatistics:
         self.refused = 0
         self.frames = 0
         self.frames_refused = 0
+        self.tracks = 0
+        self.tracks_refused = 0
         self.connections = 0
         self.latencies_s: deque[float] = deque(maxlen=LATENCIES_MAX)
 
@@ -145,6 +148,8 @@ class TelemetryStatistics:
             "refused": self.refused,
             "frames": self.frames,
             "frames_refused": self.frames_refused,
+            "tracks": self.tracks,
+            "tracks_refused": self.tracks_refused,
             "connections": self.connections,
             "acknowledge_ms_median": round(ordered[len(ordered) // 2] * 1e3, 2),
             "acknowledge_ms_p99": round(ordered[len(ordered) * 99 // 100] * 1e3, 2),
@@ -168,7 +173,8 @@ class _Flight(NamedTuple):
 class Telemetry:
     """The subscriber. `ready` is set once its session exists: then devices may be let in.
 
-    `on_frame` gets each picture and returns at once. `run` goes on until it is cancelled, through
+    `on_frame` gets each picture, `on_tracks` what each roadside tracker sees; both return at once.
+    `run` goes on until it is cancelled, through
     every absence of the broker.
     """
 
@@ -180,6 +186,7 @@ class Telemetry:
         put: Put,
         on_frame: Callable[[EncodedFrame], None],
         client_id: str = "causeway-centre",
+        on_tracks: Callable[[Tracks], None] = lambda tracks: None,
     ) -> None:
         self.ready = asyncio.Event()
         self.statistics = TelemetryStatistics()
@@ -187,18 +194,19 @@ class Telemetry:
         self._clock = clock
         self._put = put
         self._on_frame = on_frame
+        self._on_tracks = on_tracks
         self._client_id = client_id
         self._payloads = Payloads(site)
-        self._has_cameras = any(c.source == "mqtt" for c in site.cameras)
+        self._is_live = bool(site.junctions) or any(c.source == "mqtt" for c in site.cameras)
         self._gather_s = min(GATHER_S, GATHER_CLOCK_S / clock.speed)
-        self._refused_frames = Tally()
+        self._refused_live = Tally()
 
     async def run(self) -> None:
         """Receive for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_for_ever("telemetry", self._broker, self._receive))
-            if self._has_cameras:
-                tasks.create_task(_for_ever("pictures", self._broker, self._receive_frames))
+            if self._is_live:
+                tasks.create_task(_for_ever("pictures", self._broker, self._receive_live))
 
     async def _receive(self) -> None:
         """One connection, from its start to its loss.
@@ -309,8 +317,8 @@ class Telemetry:
                 self.statistics.acknowledged += 1
                 self.statistics.latencies_s.append(loop.time() - at_s)
 
-    async def _receive_frames(self) -> None:
-        """The pictures' connection, from its start to its loss."""
+    async def _receive_live(self) -> None:
+        """The connection of pictures and tracks, from its start to its loss."""
         lost = asyncio.Event()
         client = AsyncClient(
             f"{self._client_id}-pictures",
@@ -319,13 +327,13 @@ class Telemetry:
             password=self._broker.password,
             keepalive=KEEPALIVE_S,
         )
-        client.on_message = self._frame
+        client.on_message = self._live
         client.on_disconnect = lambda _: lost.set()
         try:
             await client.connect(self._broker.host, self._broker.port, ssl=self._broker.tls)
-            await client.subscribe(FRAME_FILTER, qos=0)
+            await client.subscribe(LIVE_FILTERS, qos=0)
             while not lost.is_set():
-                for rejected in self._refused_frames.take():
+                for rejected in self._refused_live.take():
                     await self._put(rejected)
                 heed_cancellation()
                 with suppress(TimeoutError):
@@ -334,11 +342,23 @@ class Telemetry:
         finally:
             await client.disconnect()
 
+    def _live(self, message: Message) -> None:
+        if TRACKS_TOPIC.fullmatch(message.topic) is None:
+            self._frame(message)
+            return
+        seen = self._payloads.tracks(message.topic, message.payload, self._clock.now_ns())
+        if isinstance(seen, Refusal):
+            self.statistics.tracks_refused += 1
+            self._refused_live.add(seen)
+        else:
+            self.statistics.tracks += 1
+            self._on_tracks(seen)
+
     def _frame(self, message: Message) -> None:
         taken = self._payloads.frame(message.topic, message.payload, self._clock.now_ns())
         if isinstance(taken, Refusal):
             self.statistics.frames_refused += 1
-            self._refused_frames.add(taken)
+            self._refused_live.add(taken)
         else:
             self.statistics.frames += 1
             self._on_frame(taken)

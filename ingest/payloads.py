@@ -34,7 +34,8 @@ from causeway.events import (
     SignObserved,
 )
 from causeway.frame import EncodedFrame
-from causeway.site import Junction, Site
+from causeway.site import Junction, Site, near
+from causeway.tracks import VEHICLES_MAX, TrackedCrossing, TrackedExit, TrackedVehicle, Tracks
 
 ROOT = "causeway/v1/"
 STRANGER = "mqtt"  # the source of what no asset of the site has said
@@ -43,6 +44,8 @@ READINGS_MAX = 4_096  # in one message, and in one input: a step stays well belo
 STATE_BYTES_MAX = 16 * 1024
 FRAME_BYTES_MAX = 2 * 2**20
 FRAME_OFF_NS_MAX = 60_000_000_000  # a live picture's age, and the error of a camera's clock
+TRACKS_BYTES_MAX = 256 * 1024
+TRACKS_TOPIC = re.compile(rf"{ROOT}signal/([^/]+)/tracks")
 SAMPLE_CHARACTERS_MAX = 160
 AT_NS_MAX = 2**63 - 1
 JPEG_START = b"\xff\xd8\xff"  # SOI and the first byte of the next marker
@@ -89,6 +92,13 @@ class _Answer(Struct):
     sequence: Sequence
     accepted: bool
     result: Literal["accepted", "late", "repeated", "interlock", "local", "fault", "malformed"]
+
+
+class _Tracks(Struct):
+    at_ns: AtNs
+    vehicles: Annotated[tuple[TrackedVehicle, ...], Meta(max_length=VEHICLES_MAX)]
+    crossings: Annotated[tuple[TrackedCrossing, ...], Meta(max_length=VEHICLES_MAX)] = ()
+    exits: Annotated[tuple[TrackedExit, ...], Meta(max_length=32)] = ()
 
 
 class Refusal(NamedTuple):
@@ -151,6 +161,7 @@ class Payloads:
     def __init__(self, site: Site) -> None:
         self._points = {point.id: point.source for point in site.points.values()}
         self._junctions = {j.id: j for j in site.junctions}
+        self._segments_at = _segments_at(site)
         self._signs = frozenset(s.id for s in site.signs)
         self._circuits = frozenset(c.id for c in site.circuits)
         self._cameras = {c.id: c.source for c in site.cameras}
@@ -201,6 +212,37 @@ class Payloads:
             return EncodedFrame(camera, at_ns, payload)
         except _Refused as refused:
             return _refusal(source, topic, refused)
+
+    def tracks(self, topic: str, payload: bytes, now_ns: int) -> Tracks | Refusal:
+        """What a junction's roadside tracker saw."""
+        source = STRANGER
+        try:
+            named = TRACKS_TOPIC.fullmatch(topic)
+            if named is None:
+                raise _Refused(Reason.UNKNOWN_TOPIC, "no such topic")
+            if named[1] not in self._junctions:
+                raise _Refused(Reason.UNKNOWN_ASSET, "no such junction in this site")
+            source = named[1]
+            _check_size(payload, TRACKS_BYTES_MAX)
+            seen = _struct(payload, _Tracks)
+            off_s = (now_ns - seen.at_ns) / 1e9
+            if not abs(now_ns - seen.at_ns) <= FRAME_OFF_NS_MAX:
+                reason = Reason.LATE if off_s > 0 else Reason.FUTURE
+                raise _Refused(reason, f"{off_s:.1f} s old; expected now")
+            self._check_segments(source, seen)
+            return Tracks(source, seen.at_ns, seen.vehicles, seen.crossings, seen.exits)
+        except _Refused as refused:
+            return _refusal(source, topic, refused)
+
+    def _check_segments(self, junction: str, seen: _Tracks) -> None:
+        """A tracker speaks of the roads of its own junction only."""
+        known = self._segments_at[junction]
+        named = {v.segment for v in seen.vehicles} | {e.segment for e in seen.exits}
+        for crossing in seen.crossings:
+            named |= {crossing.from_segment, crossing.to_segment}
+        if not named <= known:
+            strange = min(named - known)
+            raise _Refused(Reason.WRONG_SOURCE, f"segment {_short(strange)} is not at {junction}")
 
     def _source_of(self, topic: str) -> str:
         """The asset that a topic speaks for, where the topic is one of ours and the asset fits."""
@@ -278,6 +320,20 @@ class Payloads:
                 return _lighting(source, _struct(payload, _LightingState))
             case _:
                 return _answer(source, _struct(payload, _Answer))
+
+
+def _segments_at(site: Site) -> dict[str, frozenset[str]]:
+    """The roads that end or begin at each junction, and those that lead up to it."""
+    ends = {s.id: (s.line[0], s.line[-1]) for s in site.segments}
+    return {
+        j.id: frozenset(
+            (
+                *(g.segment for g in j.groups if g.segment is not None),
+                *(id_ for id_, pair in ends.items() if any(near(j.at, end) for end in pair)),
+            )
+        )
+        for j in site.junctions
+    }
 
 
 def _signal(junction: Junction, state: _SignalState) -> SignalState:

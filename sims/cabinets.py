@@ -20,6 +20,7 @@ from sims.controllers import LightingCabinet, MessageSign, SignalController
 from sims.gauges import NS, Instrument
 from sims.obedience import Restriction, obeyed
 from sims.orders import Answer
+from sims.tracker import Looks, Tracker
 
 ROOT = "causeway/v1"
 HEARTBEAT = f"{ROOT}/centre/heartbeat"
@@ -32,6 +33,7 @@ HEARD_BY_CABINETS = (
 SIGNAL_STATE_S = 1.0  # docs/INTERFACES.md
 SIGN_STATE_S = 10.0
 DETECTOR_S = 5.0
+TRACKS_S = 1.0
 STATES_A_WALL_S_MAX = 4.0  # of one device: a scaled clock must not flood the broker
 
 _encode = msgspec.json.encode
@@ -195,6 +197,27 @@ def detectors(site: Site, network: Network, now_ns: int, speed: float) -> Teleme
     for circuit in site.circuits:
         telemetry.add(circuit.id, ["power_kw"], SIGN_STATE_S, now_ns, speed)
     return telemetry
+
+
+class Trackers:
+    """The roadside tracker of every junction; it hangs on the network of the junction's cabinet."""
+
+    def __init__(
+        self, site: Site, network: Network, looks: Looks, now_ns: int, speed: float
+    ) -> None:
+        self._network = network
+        self._trackers = {j.id: Tracker(j.id, looks) for j in site.junctions}
+        self._due = {id_: Due(TRACKS_S, f"{id_} tracks", now_ns, speed) for id_ in self._trackers}
+        self.broken: set[str] = set()  # by junction
+
+    def tick(self, now_ns: int) -> Iterator[Message]:
+        """What those see that are due; the picture of a moment is of use at that moment only."""
+        for id_, tracker in self._trackers.items():
+            if not self._due[id_].now(now_ns):
+                continue
+            report = tracker.look(self._network.clock_ns(id_, now_ns))
+            if id_ not in self._network.silent and id_ not in self.broken:
+                yield Message(f"{ROOT}/signal/{id_}/tracks", _encode(report), qos=0)
 
 
 def gauges(site: Site, network: Network, now_ns: int, speed: float) -> Telemetry:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from causeway.site import Site
-from sims.cabinets import Cabinets, Message, Network, detectors
+from sims.cabinets import Cabinets, Message, Network, Trackers, detectors
 from sims.controllers import SignalFault
 from sims.obedience import EVERY_CLASS, Restriction
 from sims.scenario import NS, FieldFault, Scenario
@@ -34,6 +34,7 @@ class Roadside:
         self._network = Network()
         self.cabinets = Cabinets(site, self._network, now_ns, speed)
         self._detectors = detectors(site, self._network, now_ns, speed)
+        self._trackers = Trackers(site, self._network, traffic, now_ns, speed)
         self._obeyed: dict[str, Restriction] = {}
         self._lanes = {s.id: s.lanes for s in site.segments}
         self.camera_faults: dict[str, str] = {}
@@ -63,6 +64,7 @@ class Roadside:
                 self._traffic.set_depth(segment, depth_m)
         self._traffic.step_to(now_ns, STEPS_A_TICK_MAX)
         yield from self._detectors.tick(now_ns, self._truth)
+        yield from self._trackers.tick(now_ns)
 
     def depths_m(self, water: StreetWater) -> dict[str, float]:
         """By segment."""

@@ -23,7 +23,7 @@ import numpy as np
 from causeway.site import Site
 from sims.city import Edge, Network, build_network
 from sims.demand import Arrivals, Trip
-from sims.observed import Observer
+from sims.observed import Observer, Seen
 from sims.passability import (
     CLASS_OF,
     CLOSED_FROM_M,
@@ -183,6 +183,19 @@ class Traffic:
     def vehicles(self) -> Vehicles:
         """Every vehicle on the roads: a structured array of VEHICLE; not to be written to."""
         return self._seen.vehicles
+
+    def seen(self) -> Seen:
+        """Every vehicle and where it is, after the last step; not to be written to."""
+        return self._seen
+
+    def edge_names(self) -> tuple[str, ...]:
+        """The edges to which `seen().edge` points."""
+        return self._observer.edges
+
+    def lane_of(self, name: str) -> int:
+        """A vehicle's lane, 0 at the kerb."""
+        lane: int = libsumo.vehicle.getLaneIndex(name)
+        return max(0, lane)
 
     def _count_crossings(self) -> None:
         names = self._observer.edges

@@ -8,10 +8,11 @@ from causeway import events
 from causeway.events import Event
 from causeway.frame import EncodedFrame
 from causeway.streams import EVENT_TYPES, STREAMS, Overflow
+from causeway.tracks import Tracks
 
 
 def test_every_event_type_has_a_row_and_every_row_a_type() -> None:
-    assert set(STREAMS) == {*EVENT_TYPES, EncodedFrame}
+    assert set(STREAMS) == {*EVENT_TYPES, EncodedFrame, Tracks}
 
 
 def test_the_union_holds_every_event_of_its_module() -> None:
@@ -24,8 +25,9 @@ def test_the_union_holds_every_event_of_its_module() -> None:
     assert set(EVENT_TYPES) == defined
 
 
-def test_every_event_is_journalled_and_no_picture_is() -> None:
+def test_every_event_is_journalled_and_no_picture_or_track_is() -> None:
     assert not STREAMS[EncodedFrame].journalled
+    assert not STREAMS[Tracks].journalled
     assert all(STREAMS[kind].journalled for kind in EVENT_TYPES)
 
 

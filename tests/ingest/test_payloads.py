@@ -24,6 +24,7 @@ from causeway.events import (
 )
 from causeway.frame import EncodedFrame
 from causeway.site import Site
+from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle, Tracks
 from ingest.gathering import READINGS_MAX, Gathering
 from ingest.payloads import (
     FRAME_BYTES_MAX,
@@ -366,3 +367,51 @@ def test_a_gathering_of_one_device_names_it_and_splits_what_is_too_long(payloads
     events = [e for e in gathering.events() if isinstance(e, ReadingsReceived)]
     assert [len(e.points) for e in events] == [READINGS_MAX, 6_000 - READINGS_MAX]
     assert {e.source for e in events} == {"tg-phu-an"}
+
+
+# --- a roadside tracker ---------------------------------------------------------------------------
+
+TRACKS = "causeway/v1/signal/j-01/tracks"
+SEEN = {
+    "at_ns": AT,
+    "vehicles": [["17", "rd-1", 2, 83.4, 9.7, "motorbike"]],
+    "crossings": [["12", "rd-1", "rd-1"]],
+    "exits": [["rd-1", {"motorbike": 3, "car": 1}, 40.0, 6.5, 0]],
+}
+
+
+@as_both
+def test_what_a_tracker_sees_is_taken(site: Site, encode: Callable[[object], bytes]) -> None:
+    tracks = Payloads(site).tracks(TRACKS, encode(SEEN), AT)
+    assert isinstance(tracks, Tracks)
+    assert (tracks.junction, tracks.observed_at_ns) == ("j-01", AT)
+    assert tracks.vehicles == (TrackedVehicle("17", "rd-1", 2, 83.4, 9.7, "motorbike"),)
+    assert tracks.crossings == (TrackedCrossing("12", "rd-1", "rd-1"),)
+    assert tracks.exits == (TrackedExit("rd-1", {"motorbike": 3, "car": 1}, 40.0, 6.5, 0),)
+
+
+@pytest.mark.parametrize(
+    ("topic", "change", "reason"),
+    [
+        ("causeway/v1/signal/j-09/tracks", {}, Reason.UNKNOWN_ASSET),
+        (TRACKS, {"vehicles": [["17", "rd-9", 2, 83.4, 9.7, "car"]]}, Reason.WRONG_SOURCE),
+        (TRACKS, {"vehicles": [["17", "rd-1", 0, 83.4, 9.7, "car"]]}, Reason.MALFORMED),
+        (TRACKS, {"vehicles": [["17", "rd-1", 1, -1.0, 9.7, "car"]]}, Reason.MALFORMED),
+        (TRACKS, {"vehicles": [["17", "rd-1", 1, 1.0, 9.7, "tank"]]}, Reason.MALFORMED),
+        (TRACKS, {"vehicles": SEEN["vehicles"] * 1_001}, Reason.MALFORMED),
+        (TRACKS, {"exits": [["rd-1", {"car": -1}, 40.0, 6.5, 0]]}, Reason.MALFORMED),
+        (TRACKS, {"at_ns": AT - 61 * 10**9}, Reason.LATE),
+        (TRACKS, {"at_ns": AT + 61 * 10**9}, Reason.FUTURE),
+    ],
+)
+def test_what_a_tracker_cannot_have_seen_is_refused(
+    site: Site, topic: str, change: dict[str, object], reason: Reason
+) -> None:
+    refused = Payloads(site).tracks(topic, msgspec.json.encode({**SEEN, **change}), AT)
+    assert isinstance(refused, Refusal)
+    assert refused.reason is reason
+
+
+@given(st.binary(max_size=200))
+def test_no_tracks_however_broken_raise(site: Site, payload: bytes) -> None:
+    assert isinstance(Payloads(site).tracks(TRACKS, payload, AT), Refusal)

@@ -153,3 +153,35 @@ def test_water_on_a_street_keeps_traffic_out(evening: Evening) -> None:
     evening.water = StreetWater(evening.now_ns, 40.0, depths)
     evening.run(1)
     assert {"passenger", "motorcycle", "bus"} <= disallowed("rd-ew01_0")
+
+
+def test_a_tracker_sees_who_comes_who_crosses_and_how_full_the_roads_behind_are(
+    evening: Evening,
+) -> None:
+    evening.run(40)
+    topic = "causeway/v1/signal/j-11/tracks"
+    said = [m for m in evening.said if m.topic == topic]
+    reports = [msgspec.json.decode(m.payload) for m in said]
+    assert len(reports) == 40 and not any(m.kept or m.qos for m in said)
+    approaches = {"rd-ew11", "rd-ew12", "rd-ns11", "rd-ns12"}
+    vehicles = [v for r in reports for v in r["vehicles"]]
+    assert {v[1] for v in vehicles} <= approaches and len(vehicles) > 100
+    assert all(
+        v[2] in (1, 2) and 0 <= v[3] <= 250 and v[5] in ("motorbike", "car", "bus", "truck")
+        for v in vehicles
+    )
+    followed = [[v for r in reports for v in r["vehicles"] if v[0] == t] for t in "123"]
+    assert all(len(f) > 1 and f[0][3] >= f[-1][3] for f in followed)
+    seen = {v[0]: v[1] for v in vehicles}
+    crossings = [c for r in reports for c in r["crossings"]]
+    assert crossings and all(seen[t] == a and b in approaches - {a} for t, a, b in crossings)
+    assert len({c[0] for c in crossings}) == len(crossings)
+    assert [e[0] for e in reports[0]["exits"]] == ["rd-ew11", "rd-ew12", "rd-ns11", "rd-ns12"]
+    assert any(sum(e[1].values()) > 0 for r in reports for e in r["exits"])
+
+
+def test_a_tracker_is_as_silent_as_its_cabinet(evening: Evening) -> None:
+    evening.run(5)
+    topics = {m.topic for m in evening.said}
+    assert "causeway/v1/signal/j-00/tracks" in topics
+    assert "causeway/v1/signal/j-01/tracks" not in topics
