@@ -75,6 +75,7 @@ class DemoOptions(Struct, frozen=True, kw_only=True):
     speed: float
     seconds: float | None  # of the wall; None: until told
     cameras: dict[str, str]  # a camera's id, and a video in place of the simulated street
+    plans_signals: bool = True
 
 
 class UpOptions(Struct, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ class UpOptions(Struct, frozen=True, kw_only=True):
     mqtt_url: str | None
     nats_url: str | None
     dsn: str | None
+    plans_signals: bool = True
 
 
 class FieldOptions(Struct, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
                 host=options.host,
                 port=options.port,
                 hosts=options.hosts,
+                plans_signals=options.plans_signals,
                 counts=True,
             ),
         )
@@ -186,6 +189,7 @@ async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
                 host=options.host,
                 port=options.port,
                 hosts=options.hosts,
+                plans_signals=options.plans_signals,
                 counts=options.counts,
             ),
         )

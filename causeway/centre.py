@@ -51,6 +51,7 @@ from causeway.journal import (
 from causeway.site import Site
 from causeway.store import Counts, Projector, Store, Trend
 from causeway.tally import Tally
+from causeway.tracks import Tracks
 from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
@@ -59,7 +60,9 @@ from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
 from control.pumps import PumpHysteresis
-from control.signals.greedy import GreedySignals
+from control.signals.adaptive import AdaptiveSignals
+from control.signals.overrides import SignalOverrides
+from control.signals.planning import Planning
 from control.signals.safety import SignalSafety
 from control.signs import Signs
 from dashboard.picture import Picture
@@ -106,7 +109,8 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         StreetInundation(site),
         TideWatch(site),
         Closures(site),
-        GreedySignals(site),
+        SignalOverrides(site),
+        AdaptiveSignals(site),
         SignalSafety(site),
         PumpHysteresis(site),
         TideGates(site),
@@ -140,6 +144,7 @@ class Options(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     hosts: tuple[str, ...] = ()  # names that the wall may be asked under, besides loopback
+    plans_signals: bool = True  # by the adaptive planner, else by the greedy rule
     counts: bool = False  # hold the store against the journal before and after
 
 
@@ -271,6 +276,7 @@ class Centre:
             engine,
             wall,
             self._journal_is_up,
+            self._options.plans_signals,
         )
 
     def _wall(
@@ -479,13 +485,19 @@ class Inputs:
         engine: Engine,
         wall: Wall,
         decides: Callable[[], bool],
+        plans_signals: bool = True,
     ) -> None:
         self.frames = 0
         self._engine = engine
         self._clock = clock
         self._wall = wall
         put = engine.put
-        self.telemetry = Telemetry(servers.mqtt_url, site, clock, put, self._frame)
+        self._planning = (
+            Planning(site, clock, put, children, site_folder) if plans_signals else None
+        )
+        self.telemetry = Telemetry(
+            servers.mqtt_url, site, clock, put, self._frame, on_tracks=self._tracks
+        )
         self._mqtt = MqttCommands(
             servers.mqtt_url, site, clock, writer=engine.writer, decides=decides
         )
@@ -504,6 +516,8 @@ class Inputs:
         ]
         for road in self._roads:
             engine.show(road.show)
+        if self._planning is not None:
+            engine.show(self._planning.show)
 
     async def run(self) -> None:
         """All of them at once."""
@@ -512,6 +526,8 @@ class Inputs:
             tasks.create_task(self.telemetry.run())
             tasks.create_task(self._mqtt.run())
             tasks.create_task(self._vision.run())
+            if self._planning is not None:
+                tasks.create_task(self._planning.run())
             tasks.create_task(self._tick())
             for parts in several:
                 for part in parts:
@@ -521,6 +537,10 @@ class Inputs:
         self.frames += 1
         self._wall.show_frame(frame)
         self._vision.offer(frame)
+
+    def _tracks(self, tracks: Tracks) -> None:
+        if self._planning is not None:
+            self._planning.offer(tracks)
 
     async def _tick(self) -> None:
         while True:

@@ -111,6 +111,7 @@ def _demo(options: argparse.Namespace) -> int:
                 host=options.host,
                 port=0 if options.headless else options.port,
                 hosts=_wall_names(options),
+                plans_signals=options.signals == "planner",
                 headless=options.headless,
                 speed=options.speed,
                 seconds=options.seconds,
@@ -133,6 +134,7 @@ def _up(options: argparse.Namespace) -> int:
                 host=options.host,
                 port=options.port,
                 hosts=_wall_names(options),
+                plans_signals=options.signals == "planner",
                 counts=options.json,
                 mark=options.mark,
                 clock=clock_of(options.clock),
@@ -249,6 +251,13 @@ def _field_process(options: argparse.Namespace) -> tuple[Path, Path, str, str, P
 
 def _vision(options: argparse.Namespace) -> int:
     from detectors.worker import worker_main
+
+    worker_main(options.site, options.clock)
+    return 0
+
+
+def _signal_planner(options: argparse.Namespace) -> int:
+    from control.signals.worker import worker_main
 
     worker_main(options.site, options.clock)
     return 0
@@ -453,6 +462,8 @@ def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
     what = "the name that browsers ask the wall under, where it is not --host"
     parser.add_argument("--wall-name", action="append", default=[], metavar="NAME", help=what)
     parser.add_argument("--port", type=int, default=8080, help="the wall's port (0: a free one)")
+    what = "who times the signals: the adaptive planner, or the greedy rule alone"
+    parser.add_argument("--signals", choices=("planner", "greedy"), default="planner", help=what)
     what = "stop after so many real seconds"
     parser.add_argument("--for", dest="seconds", type=_positive, metavar="SECONDS", help=what)
     what = "a summary as the last line of stdout"
@@ -482,10 +493,11 @@ def _add_children(commands: Commands) -> None:
     run = commands.add_parser("eval-signals-run")
     run.set_defaults(run=_eval_signals_run)
 
-    vision = commands.add_parser("vision")
-    vision.set_defaults(run=_vision)
-    vision.add_argument("--site", type=Path, required=True)
-    vision.add_argument("--clock", required=True)
+    for name, run_it in (("vision", _vision), ("signal-planner", _signal_planner)):
+        worker = commands.add_parser(name)
+        worker.set_defaults(run=run_it)
+        worker.add_argument("--site", type=Path, required=True)
+        worker.add_argument("--clock", required=True)
 
     decode = commands.add_parser("decode")
     decode.set_defaults(run=_decode)

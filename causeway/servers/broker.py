@@ -49,6 +49,7 @@ CHECK_TIMEOUT_S = 5.0
 FIELD_PUBLISHES = (
     "causeway.v1.telemetry.*",
     "causeway.v1.signal.*.state",
+    "causeway.v1.signal.*.tracks",
     "causeway.v1.sign.*.state",
     "causeway.v1.lighting.*.state",
     "causeway.v1.answer.*",

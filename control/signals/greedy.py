@@ -6,6 +6,7 @@ the stage with the longest queue gets the next green if it is longer than the pr
 margin that pays for the change-over; a stage that has waited too long goes first; without
 detectors every stage gets the same time. It knows nothing of clearance: that is not its to
 shorten. By a clock that runs faster than the wall's, reports are believed for so much longer.
+`adaptive.py` lets it decide where there is no plan of the planner's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from causeway.events import (
     Now,
     Quality,
     ReadingsObserved,
+    SignalMethod,
     SignalMode,
     SignalsObserved,
     StageRequested,
@@ -48,7 +50,7 @@ class _Queue(Struct):
     waiting_since_ns: int | None = None
 
 
-class _Watched(Struct):
+class Watched(Struct):
     """One junction as it was last seen."""
 
     stage: str = ""
@@ -66,13 +68,13 @@ class _State(Struct):
     """All that the core knows."""
 
     stretch: float
-    junctions: dict[str, _Watched]
+    junctions: dict[str, Watched]
 
 
 class GreedySignals:
     """One `StageRequested` for a junction whenever another stage has more to gain."""
 
-    name = "signals"
+    name = "greedy"
     hears = frozenset({EngineStarted, ReadingsObserved, SignalsObserved, ControlModeChanged, Tick})
 
     def __init__(self, site: Site) -> None:
@@ -80,7 +82,7 @@ class GreedySignals:
         self._queue_points = {
             f"{j.id}/{g.id}/queue_veh": (j.id, g.id) for j in site.junctions for g in j.groups
         }
-        self._watched = {j.id: _Watched() for j in site.junctions}
+        self.watched = {j.id: Watched() for j in site.junctions}
         self._stretch = 1.0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
@@ -89,11 +91,11 @@ class GreedySignals:
                 self._count(event, now.at_ns)
             case SignalsObserved():
                 self._see(event, now)
-            case ControlModeChanged() if event.asset in self._watched:
-                self._watched[event.asset].manual = event.mode is ControlMode.MANUAL
+            case ControlModeChanged() if event.asset in self.watched:
+                self.watched[event.asset].manual = event.mode is ControlMode.MANUAL
             case Tick():
                 for junction in self._junctions.values():
-                    yield from self._decide(junction, now.at_ns)
+                    yield from self.decide(junction, now.at_ns)
             case EngineStarted():
                 self._stretch = event.stretch
             case _:
@@ -107,7 +109,7 @@ class GreedySignals:
             if place is None or quality not in (Quality.GOOD, Quality.UNCERTAIN):
                 continue
             junction, group = place
-            seen = self._watched[junction]
+            seen = self.watched[junction]
             queue = seen.queues.setdefault(group, _Queue(0.0, 0))
             if observed_at_ns > queue.observed_at_ns:
                 queue.vehicles, queue.observed_at_ns = value, observed_at_ns
@@ -118,7 +120,7 @@ class GreedySignals:
             junction = self._junctions.get(state.junction)
             if junction is None:
                 continue
-            seen = self._watched[state.junction]
+            seen = self.watched[state.junction]
             shown_at_ns = min(state.observed_at_ns, now.at_ns)
             if shown_at_ns < seen.seen_at_ns:
                 continue  # overtaken
@@ -135,25 +137,36 @@ class GreedySignals:
             for group_id, queue in seen.queues.items():
                 _wait(queue, group_id in seen.green, now.at_ns)
 
-    def _decide(self, junction: Junction, at_ns: int) -> Iterator[AnyEvent]:
-        seen = self._watched[junction.id]
-        green_s = (at_ns - seen.green_since_ns) / NS
-        if (
+    def may_ask(self, junction: Junction, at_ns: int) -> bool:
+        """Whether a change of stage may be asked for now, whoever wants it."""
+        seen = self.watched[junction.id]
+        return not (
             seen.manual
             or at_ns - seen.seen_at_ns > STATE_STALE_S * NS * self._stretch
             or seen.mode is not SignalMode.CENTRE
             or seen.interval is not Interval.GREEN
-            or green_s < junction.min_green_s
+            or (at_ns - seen.green_since_ns) / NS < junction.min_green_s
             or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS * self._stretch
-        ):
+        )
+
+    def method(self, junction: Junction, at_ns: int) -> SignalMethod:
+        """What this rule comes to now: by the queues, or without them."""
+        live = self._detectors_live(junction, self.watched[junction.id], at_ns)
+        return SignalMethod.GREEDY if live else SignalMethod.FIXED
+
+    def decide(self, junction: Junction, at_ns: int) -> Iterator[AnyEvent]:
+        """The request for one junction, if there is one to make."""
+        if not self.may_ask(junction, at_ns):
             return
+        seen = self.watched[junction.id]
+        green_s = (at_ns - seen.green_since_ns) / NS
         chosen, why = self._choose(junction, seen, green_s, at_ns)
         if chosen.id != seen.stage:
             seen.asked_at_ns = at_ns
             yield StageRequested(junction=junction.id, stage=chosen.id, by=self.name, why=why)
 
     def _choose(
-        self, junction: Junction, seen: _Watched, green_s: float, at_ns: int
+        self, junction: Junction, seen: Watched, green_s: float, at_ns: int
     ) -> tuple[Stage, str]:
         present = next((s for s in junction.stages if s.id == seen.stage), junction.stages[0])
         if not self._detectors_live(junction, seen, at_ns):
@@ -174,7 +187,7 @@ class GreedySignals:
             return longest, f"{there:.0f} veh wait for {longest.id}, {here:.0f} for {present.id}"
         return present, ""
 
-    def _detectors_live(self, junction: Junction, seen: _Watched, at_ns: int) -> bool:
+    def _detectors_live(self, junction: Junction, seen: Watched, at_ns: int) -> bool:
         """Whether each stage has at least one detector that spoke lately."""
         return all(
             any(
@@ -186,14 +199,14 @@ class GreedySignals:
         )
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode(_State(self._stretch, self._watched))
+        return msgspec.msgpack.encode(_State(self._stretch, self.watched))
 
     def restore(self, state: bytes) -> None:
         decoded = msgspec.msgpack.decode(state, type=_State)
-        self._stretch, self._watched = decoded.stretch, decoded.junctions
+        self._stretch, self.watched = decoded.stretch, decoded.junctions
 
 
-def _queue_of(stage: Stage, seen: _Watched) -> float:
+def _queue_of(stage: Stage, seen: Watched) -> float:
     return sum(seen.queues[g].vehicles for g in stage.green if g in seen.queues)
 
 
@@ -205,7 +218,7 @@ def _wait(queue: _Queue, green: bool, at_ns: int) -> None:
         queue.waiting_since_ns = at_ns
 
 
-def _waited_s(stage: Stage, seen: _Watched, at_ns: int) -> float:
+def _waited_s(stage: Stage, seen: Watched, at_ns: int) -> float:
     """The longest that vehicles of one of the stage's approaches have been without green."""
     since_ns = [seen.queues[g].waiting_since_ns for g in stage.green if g in seen.queues]
     return max(((at_ns - since) / NS for since in since_ns if since is not None), default=0.0)

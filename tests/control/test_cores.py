@@ -28,13 +28,18 @@ from causeway.events import (
     Quality,
     ReadingsObserved,
     SignalMode,
+    SignalOverride,
+    SignalOverrideRequested,
     SignalsObserved,
     SignalState,
     SignObserved,
     SignRequested,
     SourceLost,
     SourceReached,
+    StagePlan,
+    StagePlanningLost,
     StageRequested,
+    StagesPlanned,
     Tick,
     WatchdogObserved,
 )
@@ -46,7 +51,9 @@ from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
 from control.pumps import PumpHysteresis
+from control.signals.adaptive import AdaptiveSignals
 from control.signals.greedy import GreedySignals
+from control.signals.overrides import SignalOverrides
 from control.signals.safety import SignalSafety
 from control.signs import Signs
 
@@ -58,6 +65,8 @@ CORES = (
     PumpHysteresis,
     TideGates,
     GreedySignals,
+    SignalOverrides,
+    AdaptiveSignals,
     SignalSafety,
     StreetLighting,
     LightingCommands,
@@ -144,6 +153,31 @@ INPUTS = st.one_of(
     ),
     st.builds(LightingRequested, circuit=st.just("lc-1"), level_ratio=st.floats(-1, 2), by=BY),
     st.builds(StageRequested, junction=st.just("j-01"), stage=st.sampled_from(["ns", "ew"]), by=BY),
+    st.builds(
+        StagesPlanned,
+        plans=st.lists(
+            st.builds(
+                StagePlan,
+                junction=st.sampled_from(["j-01", "j-09"]),
+                observed_at_ns=st.integers(START_NS, START_NS + 600 * 10**9),
+                stage=st.sampled_from(["ns", "ew", ""]),
+                hold_s=st.integers(0, 9),
+                following=st.sampled_from(["ns", "ew", ""]),
+                cost_veh_s=st.just(3.0),
+                other=st.just(""),
+                other_cost_veh_s=st.just(0.0),
+            ),
+            max_size=2,
+        ).map(tuple),
+    ),
+    st.builds(StagePlanningLost, junctions=st.sampled_from([(), ("j-01",)]), why=TEXT),
+    st.builds(
+        SignalOverrideRequested,
+        junction=st.sampled_from(["j-01", "j-09"]),
+        action=st.sampled_from(SignalOverride),
+        for_s=st.floats(-1, 100),
+        operator=st.just("an"),
+    ),
     st.builds(SourceLost, source=ASSET, why=st.just("")),
     st.builds(SourceReached, source=ASSET),
     st.builds(WatchdogObserved, plc=ASSET, taken_over=st.booleans(), observed_at_ns=st.just(1)),

@@ -39,7 +39,7 @@ def crossing(site, bench, shows):
 def test_the_longest_queue_gets_the_next_green_after_the_minimum(crossing):
     assert crossing.run(10, "ns", n=1, e=9) == []
     (asked, *_) = crossing.run(1, "ns", n=1, e=9)
-    assert (asked.stage, asked.by) == ("ew", "signals")
+    assert (asked.stage, asked.by) == ("ew", "greedy")
     assert asked.why == "9 veh wait for ew, 1 for ns"
 
 
