@@ -28,6 +28,8 @@ _PASSING = (
     e.LightingObserved,
     e.TrafficMeasured,
     e.ForecastIssued,
+    e.StagesPlanned,
+    e.SignalsMeasured,
 )
 
 
@@ -147,6 +149,10 @@ def _text(event: AnyEvent, points: tuple[str, ...]) -> str:
             return f"{event.segment} {'✓' if event.approved else '✗'} {event.operator}"
         case e.ClosureWithdrawn():
             return f"{event.segment} {event.depth_m * 100:.0f} cm"
+        case e.SignalOverrideRequested():
+            return f"{event.junction} {event.action} {event.for_s:.0f} s {event.operator}"
+        case e.StagesPlanned():
+            return f"{len(event.plans)}"
         case _:
             return _request_text(event)
 

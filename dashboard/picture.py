@@ -29,12 +29,15 @@ from dashboard.chains import NS, Chains
 from dashboard.closure_table import ClosureTable
 from dashboard.command_log import CommandLog
 from dashboard.congestion import Congestion
+from dashboard.signal_table import SignalTable
 from dashboard.tables import Delta, Row, Rows, Tables, Value
 from dashboard.weather import Rain, Tide
 
 TABLES = (
     "points",
     "signals",
+    "measures",
+    "bands",
     "segments",
     "cameras",
     "pumps",
@@ -104,6 +107,7 @@ class Picture:
         self._cameras = CameraTable(site, self._tables, self._congestion)
         self._alarms = AlarmTable(self._tables)
         self._closures = ClosureTable(self._tables, self._chains)
+        self._signals = SignalTable(site, self._tables)
         self._counts: dict[str, int] = {}
         self._counts_shown_at_ns = 0
         self._street_of = {
@@ -217,6 +221,7 @@ class Picture:
             self._started: (e.EngineStarted,),
             self._camera: CameraTable.hears,
             self._alarms.take: AlarmTable.hears,
+            self._signals.take: SignalTable.hears,
             self._closures.take: ClosureTable.hears,
             self._water: (
                 e.TideLevelChanged,
@@ -328,6 +333,8 @@ class Picture:
             since=row["since"] if same else at,
             at=at,
         )
+        if not same:
+            self._signals.shown(state.junction, state.stage, state.interval.value, at)
         if state.interval is e.Interval.GREEN:
             self._commands.observed("signals", state.junction, "stage", state.stage)
         self._heard(state.junction, now)

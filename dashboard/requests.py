@@ -20,6 +20,7 @@ Id = Annotated[str, Meta(pattern="^[A-Za-z0-9_.:-]{1,120}$")]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Why = Annotated[str, Meta(max_length=200)]
+OVERRIDE_S, OVERRIDE_S_MAX = 120.0, 900.0  # after that a junction is automatic again by itself
 SHELF_S_MAX = 86_400.0  # a day: an alarm is not to be forgotten on the shelf
 
 
@@ -81,6 +82,14 @@ class Stage(Message, frozen=True, tag="stage", kw_only=True):
     stage: Id
 
 
+class Override(Message, frozen=True, tag="override", kw_only=True):
+    """A junction is held or advanced for a time, or released."""
+
+    junction: Id
+    action: e.SignalOverride
+    for_s: Annotated[float, Meta(gt=0, le=OVERRIDE_S_MAX)] = OVERRIDE_S
+
+
 class Sign(Message, frozen=True, tag="sign", kw_only=True):
     """A sign is to show a text."""
 
@@ -111,6 +120,7 @@ Request = (
     | Pump
     | Gate
     | Stage
+    | Override
     | Sign
     | Lighting
     | Closure
@@ -164,6 +174,14 @@ def event_of(request: Request, operator: str, site: Site) -> AnyEvent | None:
         case Mode():
             _known(request, request.asset, _commanded_assets(site))
             return e.ControlModeRequested(asset=request.asset, mode=request.mode, operator=operator)
+        case Override():
+            _known(request, request.junction, [j.id for j in site.junctions])
+            return e.SignalOverrideRequested(
+                junction=request.junction,
+                action=request.action,
+                for_s=request.for_s,
+                operator=operator,
+            )
         case Closure():
             _known(request, request.segment, [s.id for s in site.segments])
             return e.ClosureDecided(

@@ -3,7 +3,7 @@ import { proposals } from "./closures.js";
 import { commandCounts, sourceCounts, toggleDrawer } from "./drawer.js";
 import { html } from "./html.js";
 import { TimeBar } from "./replay.js";
-import { depthLimits, dialog, drawer } from "./state.js";
+import { depthLimits, dialog, drawer, site } from "./state.js";
 import { cm, t } from "./words.js";
 
 export function BottomBar() {
@@ -43,6 +43,7 @@ function Tabs() {
     <nav class="tabs">
       ${tab("closures", "C", waiting || "", waiting > 0)}
       ${tab("commands", "K", commands.pending ? `${commands.pending}…` : commands.bad || "", commands.bad > 0)}
+      ${site.value.arterials.length > 0 && tab("arterial", "T", "", false)}
       ${tab("sources", "G", sources.silent ? `${sources.silent} ${t("silent")}` : `${sources.up}/${sources.of}`, sources.silent > 0)}
       <button class="tab" onClick=${() => (dialog.value = "find")} data-test="tab-find"><kbd>/</kbd> ${t("find")}</button>
       <button class="tab" onClick=${() => (dialog.value = "help")} data-test="tab-help"><kbd>?</kbd> ${t("help")}</button>

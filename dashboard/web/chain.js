@@ -67,6 +67,8 @@ function inWords(event) {
   if (event.stage !== undefined) said.push(event.stage);
   if (event.depth_m !== undefined) said.push(`${Math.round(event.depth_m * 100)} cm`);
   if (event.text) said.push(`“${event.text}”`);
+  if (event.action !== undefined) said.push(t(event.action));
+  if (event.plans) said.push(`${event.plans.length}`);
   if (event.points) said.push(`${event.points.length}`);
   if (event.by) said.push(event.by);
   if (event.why) said.push(event.why);

@@ -70,7 +70,7 @@ export function FindDialog() {
 
 const KEYS = [
   ["↑ ↓", "keyMove"], ["A", "acknowledge"], ["S", "shelve"], ["Enter", "keyOpen"],
-  ["Y · N", "keyYesNo"], ["C", "closures"], ["K", "commands"], ["G", "sources"], ["/", "find"],
+  ["Y · N", "keyYesNo"], ["C", "closures"], ["K", "commands"], ["G", "sources"], ["T", "arterial"], ["/", "find"],
   ["+ − 0", "keyMap"], ["Shift + ← → ↑ ↓", "keyPan"], ["Space", "keyReplay"], ["L", "keyLanguage"], ["Esc", "keyClose"],
 ];
 

@@ -1,6 +1,7 @@
-// The drawer under the map: sources and what was rejected of them, the command log, all closures.
+// The drawer under the map: sources and what was rejected of them, the command log, all closures, the arterials.
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import { Arterial } from "./arterial.js";
 import { JournalChain } from "./chain.js";
 import { ClosureCard, closureList } from "./closures.js";
 import { html } from "./html.js";
@@ -16,7 +17,7 @@ export function toggleDrawer(name) {
 }
 
 export function Drawer() {
-  const Body = { sources: Sources, commands: Commands, closures: Closures }[drawer.value];
+  const Body = { sources: Sources, commands: Commands, closures: Closures, arterial: Arterial }[drawer.value];
   if (!Body) return null;
   return html`
     <section class="drawer" aria-label=${t(drawer.value)} data-test="drawer">

@@ -154,28 +154,20 @@ function Related({ ids }) {
 
 function Junction({ asset }) {
   const row = rows("signals")[asset.id] ?? {};
-  const points = rows("points");
   const { thing } = asset;
   const since = row.since ? span(Math.max(0, now.value - row.since)) : "–";
-  const aspect = { G: "green", y: "yellow", r: "red", o: "off" };
   return html`
     <${Values} list=${[
       [t("stage"), row.stage || "–", row.wanted ? `→ ${row.wanted}` : ""],
       [t("interval"), t(row.interval === "dark" ? "darkSignal" : row.interval), since],
+      row.plan && row.method === "planner" && [t("next"), ...nextStage(row)],
+      [t("method"), html`<span data-test="method">${t(row.method)}</span>`, row.method_why],
       [t("controller"), t(row.mode)],
       [t("fault"), row.fault ? html`<b class="bad">${row.fault}</b>` : t("none")],
     ]} />
-    <h3>${t("approaches")}</h3>
-    <table class="approaches">
-      ${thing.group.map((group, i) => html`
-        <tr key=${group.id}>
-          <td><span class="aspect ${aspect[row.aspects?.[i]] ?? "off"}"></span></td>
-          <td>${group.name || group.id}</td>
-          <td class="n">${num(points[`${asset.id}/${group.id}/queue_veh`]?.v)} ${t("veh")}</td>
-          <td class="n">${num(points[`${asset.id}/${group.id}/flow_veh_h`]?.v)} ${t("vehH")}</td>
-        </tr>
-      `)}
-    </table>
+    ${row.plan && row.method === "planner" && html`<${Reasons} plan=${row.plan} />`}
+    <${Approaches} asset=${asset} row=${row} />
+    <${Override} key=${asset.id} asset=${asset.id} row=${row} />
     <${Mode} asset=${asset.id} mode=${row.control} />
     <${Orders} asset=${asset.id} mode=${row.control}>
       ${thing.stage.map((stage) => html`
@@ -183,6 +175,91 @@ function Junction({ asset }) {
           request=${{ do: "stage", junction: asset.id, stage: stage.id }} />
       `)}
     <//>
+  `;
+}
+
+// Which stage comes, and in how many seconds by the best plan.
+function nextStage({ plan, stage, interval }) {
+  if (interval !== "green") return [plan.stage, ""];
+  if (plan.stage !== stage) return [plan.stage, `${t("inSeconds")} 0 s`];
+  if (!plan.following) return [t("goesOn"), ""];
+  return [plan.following, `${t("inSeconds")} ${num(Math.max(0, plan.at + plan.hold_s - now.value))} s`];
+}
+
+// Why: the two best plans, and what each would cost all who wait.
+function Reasons({ plan }) {
+  if (!plan.following) return null;
+  const most = Math.max(plan.cost, plan.other ? plan.other_cost : 0, 1);
+  const line = (label, stage, cost) => html`
+    <tr>
+      <td class="soft">${label}</td><td>→ ${stage}</td>
+      <td class="cost"><i style=${`width:${(100 * cost) / most}%`}></i></td><td class="n">${num(cost)}</td>
+    </tr>
+  `;
+  return html`
+    <h3>${t("bestPlans")} <small>${t("costs")}</small></h3>
+    <table class="reasons" data-test="reasons">
+      ${line(t("best"), plan.following, plan.cost)}
+      ${plan.other
+        ? line(t("secondBest"), plan.other, plan.other_cost)
+        : html`<tr><td class="soft">${t("secondBest")}</td><td class="soft" colspan="3">${t("noOther")}</td></tr>`}
+    </table>
+  `;
+}
+
+const ASPECTS = { G: "green", y: "yellow", r: "red", o: "off" };
+const share = (value) => (value === null || value === undefined ? "–" : `${num(value * 100)} %`);
+
+// Each approach: what it shows, its queue and flow, and its measures of effectiveness.
+function Approaches({ asset, row }) {
+  const points = rows("points");
+  const measures = rows("measures")[asset.id] ?? {};
+  return html`
+    <h3>${t("approaches")} ${measures.at > 0 && html`<small>${num(measures.over_s / 60, 1)} ${t("overMinutes")}</small>`}</h3>
+    <table class="approaches" data-test="approaches">
+      <thead><tr><th></th><th></th><th class="n">${t("colQueue")}</th><th class="n">${t("colFlow")}</th><th class="n">${t("colOnGreen")}</th><th class="n">${t("colSplits")}</th><th class="n">${t("colDelay")}</th></tr></thead>
+      <tbody>
+        ${asset.thing.group.map((group, i) => {
+          const told = measures.approaches?.[group.id] ?? {};
+          return html`
+            <tr key=${group.id}>
+              <td><span class="aspect ${ASPECTS[row.aspects?.[i]] ?? "off"}"></span></td>
+              <td>${group.id} <small>${group.name}</small></td>
+              <td class="n">${num(points[`${asset.id}/${group.id}/queue_veh`]?.v)}</td>
+              <td class="n">${num(points[`${asset.id}/${group.id}/flow_veh_h`]?.v)}</td>
+              <td class="n">${share(told.on_green)}</td>
+              <td class="n">${told.greens ? `${told.split_failures}/${told.greens}` : "–"}</td>
+              <td class="n">${told.delay_s === null || told.delay_s === undefined ? "–" : `${num(told.delay_s)} s`}</td>
+            </tr>
+          `;
+        })}
+      </tbody>
+    </table>
+  `;
+}
+
+const OVERRIDES_S = [30, 60, 120, 300];
+
+// Hold or advance for a time, after which the junction is automatic by itself.
+function Override({ asset, row }) {
+  const [for_s, setFor] = useState(120);
+  const request = (action) => ({ do: "override", junction: asset, action, for_s });
+  if (row.held) {
+    return html`
+      <div class="override" data-test="held">
+        <span>${t("heldUntil")} <b>${clock(row.held_until)}</b> <small>${span(Math.max(0, row.held_until - now.value))} · ${t(row.held)} · ${row.held_by}</small></span>
+        <${OrderButton} asset=${asset} label=${t("release")} request=${request("release")} />
+      </div>
+    `;
+  }
+  return html`
+    <div class="override">
+      <label>${t("overrideFor")} <select value=${for_s} onChange=${(e) => setFor(Number(e.target.value))}>
+        ${OVERRIDES_S.map((s) => html`<option key=${s} value=${s}>${s} s</option>`)}
+      </select></label>
+      <${OrderButton} asset=${asset} label=${t("hold")} request=${request("hold")} />
+      <${OrderButton} asset=${asset} label=${t("advance")} request=${request("advance")} />
+    </div>
   `;
 }
 

@@ -6,7 +6,7 @@ import { close } from "./faceplate.js";
 import { mapView, wholeCity, zoomMap } from "./map.js";
 import { cancel, order } from "./order.js";
 import { backToLive, togglePlay } from "./replay.js";
-import { dialog, drawer, goTo, replayAt, selected, selectedAlarm, shelving } from "./state.js";
+import { dialog, drawer, goTo, replayAt, selected, selectedAlarm, shelving, site } from "./state.js";
 import { switchLanguage } from "./words.js";
 
 const PAN_PX = 120;
@@ -48,6 +48,7 @@ const ACTS = {
   c: () => toggleDrawer("closures"),
   k: () => toggleDrawer("commands"),
   g: () => toggleDrawer("sources"),
+  t: () => site.value?.arterials.length && toggleDrawer("arterial"),
   l: switchLanguage,
   "/": () => (dialog.value = "find"),
   "?": () => (dialog.value = "help"),

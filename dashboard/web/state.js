@@ -6,7 +6,7 @@ import { computed, signal } from "@preact/signals";
 import { setTimezone } from "./words.js";
 
 export const TABLES = [
-  "points", "signals", "segments", "cameras", "pumps", "gates", "stations", "signs", "circuits", "alarms",
+  "points", "signals", "measures", "bands", "segments", "cameras", "pumps", "gates", "stations", "signs", "circuits", "alarms",
   "incidents", "commands", "sources", "closures", "tide", "rain", "forecasts", "status",
 ];
 export const CLASSES = ["motorbike", "car", "bus", "truck", "emergency"];
@@ -143,7 +143,7 @@ export const now = computed(() => {
 
 export const selected = signal(""); // an asset's id
 export const selectedAlarm = signal(""); // an alarm's tag
-export const drawer = signal(""); // "", sources, commands, closures
+export const drawer = signal(""); // "", sources, commands, closures, arterial
 export const dialog = signal(""); // "", find, help
 export const shelving = signal(""); // the alarm that is being shelved
 export const shelvedShown = signal(false);

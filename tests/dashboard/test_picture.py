@@ -544,6 +544,7 @@ SAID_ELSEWHERE = {
     e.AlarmShelveRequested,
     e.AlarmUnshelveRequested,
     e.ControlModeRequested,
+    e.SignalOverrideRequested,
     e.PumpRequested,
     e.GateRequested,
     e.StageRequested,

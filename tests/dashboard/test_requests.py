@@ -118,3 +118,19 @@ def test_what_the_site_has_not_cannot_be_meant(site: Site, text: str) -> None:
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     with pytest.raises(NotMeant):
         decode_request(text)
+
+
+def test_an_override_is_an_event_with_a_time(site: Site) -> None:
+    text = '{"do": "override", "id": 1, "junction": "j-01", "action": "hold"}'
+    event = event_of(decode_request(text), "an", site)
+    assert event == e.SignalOverrideRequested(
+        junction="j-01", action=e.SignalOverride.HOLD, for_s=120.0, operator="an"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", ['"action": "stop"', '"action": "hold", "for_s": 0', '"action": "hold", "for_s": 901']
+)
+def test_an_override_without_sense_is_not_meant(wrong: str) -> None:
+    with pytest.raises(NotMeant):
+        decode_request('{"do": "override", "id": 1, "junction": "j-01", ' + wrong + "}")
