@@ -191,8 +191,18 @@ async def _traffic(
     preparing.cancel()
     sending.cancel()
     traffic.close()
-    missed = 0 if shutters is None else shutters.missed
-    say("traffic", "ended", published=uplink.published, dropped=uplink.dropped, missed=missed)
+    say(
+        "traffic",
+        "ended",
+        published=uplink.published,
+        dropped=uplink.dropped,
+        missed=0 if shutters is None else shutters.missed,
+        steps=traffic.steps,
+        turned_away=traffic.turned_away,
+        on_the_road_veh_s=round(traffic.on_the_road_veh_s),
+        delay_veh_s=round(traffic.delay_veh_s),
+        delay_person_s=round(traffic.delay_person_s),
+    )
     return 0
 
 

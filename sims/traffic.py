@@ -28,6 +28,7 @@ from sims.passability import (
     CLASS_OF,
     CLOSED_FROM_M,
     EVERY_CLASS,
+    KINDS,
     classes_kept_out,
     rain_speed_ratio,
     wading_speed_m_s,
@@ -55,6 +56,7 @@ WORKS_S = 1e6  # until the lane is opened again
 WORKS_AFTER_S = 8.0  # who turns into the lane as it is closed is by then out of the junction
 WORKS_GAP_M = 1.5  # between barriers: nobody fits in
 WORKS_CLEAR_M = 8.0  # of both ends of the street: who turns there needs the corner
+PERSONS = np.array([1.3, 1.8, 25.0, 1.2, 2.0, 0.0])  # on one of each of KINDS; assumed, not counted
 KEEPS_BESIDE_M = 1.2  # how far from the middle of its lane a motorbike likes to ride
 
 
@@ -72,6 +74,11 @@ class Traffic:
             raise TrafficRunning("libsumo runs one simulation for a process")
         self.network: Network = build_network(site, workdir)
         self.turned_away = 0
+        self.delay_veh_s = (
+            0.0  # against driving at the dry road's limit, those who wait to enter too
+        )
+        self.delay_person_s = 0.0
+        self.on_the_road_veh_s = 0.0
         self.demand_factor = 1.0
         seed = scenario.seed if seed is None else seed
         self._arrivals = Arrivals(
@@ -80,6 +87,7 @@ class Traffic:
         self._routes = Routes(self._arrivals)
         self._standstill = Standstill(self.network, seed, STEP_S, self._place)
         self._observer = Observer(self.network)
+        self._limits_m_s = np.array([e.speed_m_s for e in self.network.edges.values()], np.float32)
         self._random = np.random.default_rng([seed, 1])
         self._start_ns = scenario.start_ns
         self._steps = 0
@@ -118,6 +126,11 @@ class Traffic:
         """The time of the last step taken."""
         return self._start_ns + int(self._steps * STEP_S * NS)
 
+    @property
+    def steps(self) -> int:
+        """How many of STEP_S have been taken."""
+        return self._steps
+
     def step_to(self, at_ns: int, steps_max: int | None = None) -> int:
         """Go on until `at_ns`, at most `steps_max` steps; gives the number of steps taken."""
         due = int((at_ns - self.at_ns) / NS / STEP_S)
@@ -140,6 +153,7 @@ class Traffic:
             self._calls_at.pop(name, None)
         self._seen = self._observer.look()
         self._count_crossings()
+        self._count_delay()
 
     # -- signals and detectors
 
@@ -196,6 +210,18 @@ class Traffic:
         """A vehicle's lane, 0 at the kerb."""
         lane: int = libsumo.vehicle.getLaneIndex(name)
         return max(0, lane)
+
+    def _count_delay(self) -> None:
+        seen = self._seen
+        on_edge = (seen.edge >= 0) & (seen.vehicles["kind"] != WORKS)
+        speeds = seen.vehicles["speed"][on_edge]
+        lost = np.clip(1.0 - speeds / self._limits_m_s[seen.edge[on_edge]], 0.0, 1.0) * STEP_S
+        waiting = [n.partition("-")[0] for n in libsumo.simulation.getPendingVehicles()]
+        kinds = [TYPES[type_].kind for type_ in waiting if type_ != "works"]
+        self.delay_veh_s += float(lost.sum()) + len(kinds) * STEP_S
+        self.delay_person_s += float((lost * PERSONS[seen.vehicles["kind"][on_edge]]).sum())
+        self.delay_person_s += sum(PERSONS[KINDS.index(kind)] for kind in kinds) * STEP_S
+        self.on_the_road_veh_s += len(speeds) * STEP_S
 
     def _count_crossings(self) -> None:
         names = self._observer.edges
