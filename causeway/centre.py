@@ -31,6 +31,7 @@ from causeway.events import (
     EngineStarted,
     Now,
     ReadingsObserved,
+    StagePlanningLost,
     Step,
     Tick,
     target_of,
@@ -492,9 +493,7 @@ class Inputs:
         self._clock = clock
         self._wall = wall
         put = engine.put
-        self._planning = (
-            Planning(site, clock, put, children, site_folder) if plans_signals else None
-        )
+        self._planning = Planning(clock, put, children, site_folder) if plans_signals else None
         self.telemetry = Telemetry(
             servers.mqtt_url, site, clock, put, self._frame, on_tracks=self._tracks
         )
@@ -528,6 +527,9 @@ class Inputs:
             tasks.create_task(self._vision.run())
             if self._planning is not None:
                 tasks.create_task(self._planning.run())
+            else:
+                why = "the centre was started without the planner"
+                await self._engine.put(StagePlanningLost(junctions=(), why=why))
             tasks.create_task(self._tick())
             for parts in several:
                 for part in parts:

@@ -23,11 +23,12 @@ from causeway.events import (
     AnyEvent,
     SignalsObserved,
     SignalState,
+    SourceLost,
+    SourceReached,
     StageCommanded,
     StagePlanningLost,
     Step,
 )
-from causeway.site import Site
 from causeway.tracks import Tracks
 from causeway.wire import MessageTooLong, decode_event, encode_tracks, pack, read_message
 
@@ -43,15 +44,12 @@ Put = Callable[[AnyEvent], Awaitable[asyncio.Future[int]]]
 class Planning:
     """The parent's side of the signal planner."""
 
-    def __init__(
-        self, site: Site, clock: Clock, put: Put, children: Children, site_folder: Path
-    ) -> None:
+    def __init__(self, clock: Clock, put: Put, children: Children, site_folder: Path) -> None:
         self.dropped: Counter[str] = Counter()  # by junction
         self._clock = clock
         self._put = put
         self._children = children
         self._site_folder = site_folder
-        self._junctions = frozenset(j.id for j in site.junctions)
         # The newest of each junction; at most one for each of the site's.
         self._tracks: dict[str, Tracks] = {}
         self._states: dict[str, SignalState] = {}
@@ -91,6 +89,7 @@ class Planning:
             finally:
                 feeding.cancel()
             why = "the signal planner has ended"
+            await self._put(SourceLost(source=NAME, why=why))
             if not await child.again(runs):
                 await self._put(StagePlanningLost(junctions=(), why=f"{why} too often"))
                 log.error("the signal planner has died too often: the greedy rule goes on")
@@ -122,7 +121,9 @@ class Planning:
         patience_s = COMPILES_S
         try:
             while (body := await _next_message(reader, patience_s)) is not None:
-                patience_s = SILENT_S
+                if patience_s == COMPILES_S:
+                    patience_s = SILENT_S
+                    await self._put(SourceReached(source=NAME))
                 if body:
                     await self._put(decode_event(body))
         except TimeoutError:

@@ -257,8 +257,8 @@ function Override({ asset, row }) {
       <label>${t("overrideFor")} <select value=${for_s} onChange=${(e) => setFor(Number(e.target.value))}>
         ${OVERRIDES_S.map((s) => html`<option key=${s} value=${s}>${s} s</option>`)}
       </select></label>
-      <${OrderButton} asset=${asset} label=${t("hold")} request=${request("hold")} />
-      <${OrderButton} asset=${asset} label=${t("advance")} request=${request("advance")} />
+      <${OrderButton} asset=${asset} label=${`${t("hold")} ${for_s} s`} request=${request("hold")} />
+      <${OrderButton} asset=${asset} label=${`${t("advance")}, ${for_s} s`} request=${request("advance")} />
     </div>
   `;
 }
