@@ -20,8 +20,8 @@ from control.signals.planner import Planner
 from control.signals.site_layout import lay_out
 
 NS = 1_000_000_000
-# TCXDVN 104:2007 (urban roads), at 30 to 50 km/h, where a bus and a truck of two axles have 2.5.
-PCU = {"motorbike": 0.25, "car": 1.0, "bus": 2.5, "truck": 2.5, "emergency": 1.5, "works": 0.0}
+# Vietnamese practice on urban roads (after TCXDVN 104:2007, 30 to 50 km/h); the last two assumed.
+PCU = {"motorbike": 0.25, "car": 1.0, "bus": 2.5, "truck": 2.0, "emergency": 1.5, "works": 0.0}
 STATE_STALE_S = 5.0  # a controller that is silent is not planned for
 IN_LANE_M = 120.0  # nearer to the stop line a vehicle is in the lane that it will cross from
 KEPT_S = 60.0  # a track that has left the approach, until it has crossed

@@ -185,3 +185,14 @@ def test_a_tracker_is_as_silent_as_its_cabinet(evening: Evening) -> None:
     topics = {m.topic for m in evening.said}
     assert "causeway/v1/signal/j-00/tracks" in topics
     assert "causeway/v1/signal/j-01/tracks" not in topics
+
+
+def test_delay_is_of_those_who_drive_slower_than_they_may(evening: Evening) -> None:
+    evening.run(20)
+    traffic = evening.traffic
+    before_s = traffic.delay_veh_s
+    assert 0 < before_s < traffic.on_the_road_veh_s
+    assert traffic.delay_person_s > traffic.delay_veh_s
+    evening.water = StreetWater(0, 0.0, np.full(len(evening.site.segments), 0.2))
+    evening.run(20)
+    assert traffic.delay_veh_s - before_s > before_s  # everybody wades

@@ -11,7 +11,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class Wall:
             assert self.process.poll() is None, self.said
             found = re.findall(r"The wall: http://(\S+)", self.said)
             time.sleep(0.1)
-        self._feed = connect(f"ws://{found[0]}/feed", max_size=None)
+        self._held = ExitStack()
+        self._feed = self._held.enter_context(connect(f"ws://{found[0]}/feed", max_size=None))
 
     @property
     def said(self) -> str:
@@ -103,7 +104,7 @@ class Wall:
         return sum(row["by"] == "planner" and row["state"] == "confirmed" for row in rows)
 
     def end(self) -> int:
-        self._feed.close()
+        self._held.close()
         self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=RUN_S)
         return self.process.returncode
