@@ -79,9 +79,8 @@ class Planning:
         argv = [CAUSEWAY, NAME]
         argv += ["--site", str(self._site_folder), "--clock", clock_spec(self._clock)]
         child = await self._children.start(NAME, argv, pipes=True, restarts_max=RESTARTS_MAX)
-        why = "the signal planner is starting"
+        await self._lose("the signal planner is starting")
         while True:
-            await self._put(StagePlanningLost(junctions=(), why=why))
             runs, reader, writer = child.runs, child.reader, child.writer
             feeding = asyncio.create_task(self._feed(writer))
             try:
@@ -90,10 +89,15 @@ class Planning:
                 feeding.cancel()
             why = "the signal planner has ended"
             await self._put(SourceLost(source=NAME, why=why))
+            await self._lose(why)
             if not await child.again(runs):
-                await self._put(StagePlanningLost(junctions=(), why=f"{why} too often"))
+                await self._lose(f"{why} too often")
                 log.error("the signal planner has died too often: the greedy rule goes on")
                 return
+
+    async def _lose(self, why: str) -> None:
+        """Nobody plans now."""
+        await self._put(StagePlanningLost(junctions=(), why=why))
 
     async def _feed(self, writer: asyncio.StreamWriter) -> None:
         """Hand over what waits: first what the controllers show, then what the trackers saw."""

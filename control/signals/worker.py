@@ -9,6 +9,7 @@ compiled before the first word, and kept on disk for the next start.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from control.signals.watching import Watching
 
 GATHER_S = 0.2  # of the wall: so long a plan waits for others to share its step
 BEAT_S = 1.0  # of the wall
+log = logging.getLogger(__name__)
 MEASURES_S = STREAMS[SignalsMeasured].period_s or 10.0
 
 
@@ -45,6 +47,8 @@ class Worker:
         self._plans: dict[str, StagePlan] = {}
         self._heard_at_ns = dict.fromkeys(self._watching.junctions, clock.now_ns())
         self._silent: set[str] = set()
+        self._failed: set[str] = set()
+        self._lost: list[tuple[str, str]] = []  # junctions that ceased to be planned, and why
         self._measured_at_ns = clock.now_ns()
         self._silent_s = (STREAMS[Tracks].stale_s or 5.0) * stretch
 
@@ -78,14 +82,26 @@ class Worker:
             case Tracks() as tracks:
                 self._heard_at_ns[tracks.junction] = now_ns
                 self._silent.discard(tracks.junction)
-                plan = self._watching.tracks(tracks, now_ns)
-                if plan is not None:
-                    self._plans[plan.junction] = plan
+                self._plan(tracks, now_ns)
             case SignalsObserved() as observed:
                 for state in observed.states:
                     self._watching.signal(state, now_ns)
             case StageCommanded() as command:
                 self._watching.commanded(command.junction, command.stage)
+
+    def _plan(self, tracks: Tracks, now_ns: int) -> None:
+        """One junction's error must not take the plans of all others with it."""
+        try:
+            plan = self._watching.tracks(tracks, now_ns)
+        except Exception as error:
+            if tracks.junction not in self._failed:
+                self._failed.add(tracks.junction)
+                log.exception("%s cannot be planned", tracks.junction)
+                self._lost.append((tracks.junction, f"planning fails: {type(error).__name__}"))
+            return
+        self._failed.discard(tracks.junction)
+        if plan is not None:
+            self._plans[plan.junction] = plan
 
     def due(self) -> list[AnyEvent]:
         """What has come together since the last time."""
@@ -104,6 +120,8 @@ class Worker:
             if now_ns - self._heard_at_ns[junction] > self._silent_s * NS
             and junction not in self._silent
         ]
+        events += [StagePlanningLost(junctions=(id_,), why=why) for id_, why in self._lost]
+        self._lost.clear()
         if silent:
             self._silent.update(silent)
             why = f"the tracker has been silent for {self._silent_s:.0f} s"

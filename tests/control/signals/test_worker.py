@@ -73,3 +73,14 @@ def test_the_centres_own_command_is_taken(talk):
 def test_what_the_parent_did_not_mean_to_say_is_an_error(talk):
     with pytest.raises(msgspec.DecodeError):
         talk.worker.take(b"\xc1")
+
+
+def test_a_junction_that_cannot_be_planned_costs_the_others_nothing(talk):
+    watch = talk.worker._watching._watches[JUNCTION]
+    lanes, watch._of_segment = watch._of_segment, None
+    car = TrackedVehicle("1", "rd-hbt-6", 1, 3.0, 0.0, "car")
+    said = [e for _ in range(3) for e in talk.second(car)]
+    (lost,) = [e for e in said if isinstance(e, StagePlanningLost) and e.junctions == (JUNCTION,)]
+    assert lost.why == "planning fails: AttributeError"
+    watch._of_segment = lanes
+    assert any(isinstance(e, StagesPlanned) for e in talk.second(car))
