@@ -172,8 +172,9 @@ async def _traffic(
     while await pace.turn(traffic.at_ns):
         now_ns = clock.now_ns()
         water = streets.read()
+        clear = uplink.connected and uplink.waiting < WAITING_MAX  # of what earlier turns have said
         _put_all(uplink, roadside.tick(now_ns, water))
-        if shutters is not None and uplink.connected and uplink.waiting < WAITING_MAX:
+        if shutters is not None and clear:
             moment = Moment(
                 traffic.vehicles(),
                 traffic.aspects(),

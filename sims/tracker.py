@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle
 from sims.city import Network
@@ -30,7 +31,8 @@ class Looks(Protocol):
     network: Network
 
     def seen(self) -> Seen: ...
-    def edge_names(self) -> tuple[str, ...]: ...
+    def rows_on(self, edge: str) -> NDArray[np.int64]: ...
+    def edge_of(self, name: str) -> str | None: ...
     def lane_of(self, name: str) -> int: ...
 
 
@@ -56,86 +58,83 @@ class Tracker:
 
     def __init__(self, junction: str, looks: Looks) -> None:
         self._looks = looks
-        edges = looks.network.edges
-        places = {edge: i for i, edge in enumerate(looks.edge_names())}
-        self._segments = {id_: edge.segment for id_, edge in edges.items()}
-        signals = looks.network.signals[junction]
-        self._in = [places[a] for a in signals.approaches if a is not None]
-        self._out = [places[id_] for id_, edge in edges.items() if edge.start == junction]
-        self._names = looks.edge_names()
-        self._length_m = {i: edges[self._names[i]].length_m for i in self._out}
+        self._edges = looks.network.edges
+        self._in = [a for a in looks.network.signals[junction].approaches if a is not None]
+        self._out = [id_ for id_, edge in self._edges.items() if edge.start == junction]
         self._numbers: dict[str, str] = {}
-        self._on: dict[str, int] = {}  # who is on which approach
+        self._on: dict[str, str] = {}  # who is on which approach
         self._within: dict[str, _Crossing] = {}
         self._count = 0
 
     def look(self, at_ns: int) -> TracksReport:
         """What it sees now; crossings are those since the last look."""
+        crossings = self._crossings()
         seen = self._looks.seen()
-        crossings = self._crossings(seen)
-        return TracksReport(at_ns, self._vehicles(seen), crossings, self._exits(seen))
+        vehicles = self._vehicles(seen)
+        return TracksReport(at_ns, vehicles, crossings, [self._exit(seen, e) for e in self._out])
 
     def _vehicles(self, seen: Seen) -> list[TrackedVehicle]:
         kinds, speeds = seen.vehicles["kind"], seen.vehicles["speed"]
-        near = np.isin(seen.edge, self._in) & (seen.to_stop_line_m < VIEW_M) & (kinds != WORKS)
         numbers: dict[str, str] = {}
         self._on = {}
-        rows = []
-        for i in np.flatnonzero(near).tolist():
-            name = seen.names[i]
-            numbers[name] = self._numbers.get(name) or self._next_number()
-            self._on[name] = int(seen.edge[i])
-            rows.append(
-                TrackedVehicle(
-                    numbers[name],
-                    self._segments[self._names[seen.edge[i]]],
-                    self._looks.lane_of(name) + 1,
-                    round(max(0.0, float(seen.to_stop_line_m[i])), 1),
-                    round(max(0.0, float(speeds[i])), 1),
-                    KINDS[kinds[i]],  # type: ignore[arg-type]  # KINDS are the classes
+        vehicles = []
+        for edge in self._in:
+            for i in self._looks.rows_on(edge).tolist():
+                if seen.to_stop_line_m[i] >= VIEW_M or kinds[i] == WORKS:
+                    continue
+                name = seen.names[i]
+                numbers[name] = self._numbers.get(name) or self._next_number()
+                self._on[name] = edge
+                vehicles.append(
+                    TrackedVehicle(
+                        numbers[name],
+                        self._edges[edge].segment,
+                        self._looks.lane_of(name) + 1,
+                        round(max(0.0, float(seen.to_stop_line_m[i])), 1),
+                        round(max(0.0, float(speeds[i])), 1),
+                        KINDS[kinds[i]],  # type: ignore[arg-type]  # KINDS are the classes
+                    )
                 )
-            )
         self._numbers = numbers
-        return rows
+        return vehicles
 
     def _next_number(self) -> str:
         self._count += 1
         return str(self._count)
 
-    def _crossings(self, seen: Seen) -> list[TrackedCrossing]:
-        edge_of = dict(zip(seen.names, seen.edge.tolist(), strict=True))
+    def _crossings(self) -> list[TrackedCrossing]:
         for name, edge in self._on.items():
-            if edge_of.get(name, edge) != edge:
-                segment = self._segments[self._names[edge]]
-                self._within[name] = _Crossing(self._numbers[name], segment)
+            if self._looks.edge_of(name) not in (edge, None):
+                self._within[name] = _Crossing(self._numbers[name], self._edges[edge].segment)
         crossed = []
         for name, crossing in list(self._within.items()):
-            at = edge_of.get(name, -2)
+            at = self._looks.edge_of(name)
             crossing.looks += 1
-            if at in self._length_m:
-                to = self._segments[self._names[at]]
+            if at is not None and at in self._out:
+                to = self._edges[at].segment
                 crossed.append(TrackedCrossing(crossing.number, crossing.segment, to))
-            if at != -1 or crossing.looks > LOST_AFTER_LOOKS:
+            if at != "" or crossing.looks > LOST_AFTER_LOOKS:
                 del self._within[name]
         return crossed
 
-    def _exits(self, seen: Seen) -> list[TrackedExit]:
-        return [self._exit(seen, edge) for edge in self._out]
-
-    def _exit(self, seen: Seen, edge: int) -> TrackedExit:
-        from_start_m = self._length_m[edge] - seen.to_stop_line_m
-        there = np.flatnonzero((seen.edge == edge) & (from_start_m < VIEW_M))
+    def _exit(self, seen: Seen, edge: str) -> TrackedExit:
+        road = self._edges[edge]
+        there = self._looks.rows_on(edge)
+        from_start_m = road.length_m - seen.to_stop_line_m[there]
+        there, from_start_m = there[from_start_m < VIEW_M], from_start_m[from_start_m < VIEW_M]
         vehicles = seen.vehicles[there]
-        kinds, counts = np.unique(vehicles["kind"], return_counts=True)
-        free_m, last_speed_m_s = min(VIEW_M, self._length_m[edge]), 0.0
+        counts: dict[str, int] = {}
+        for kind in vehicles["kind"].tolist():
+            counts[KINDS[kind]] = counts.get(KINDS[kind], 0) + 1
+        free_m, last_speed_m_s = min(VIEW_M, road.length_m), 0.0
         if len(there):
-            tails_m = from_start_m[there] - vehicles["length"]
+            tails_m = from_start_m - vehicles["length"]
             last = int(np.argmin(tails_m))
             free_m = max(0.0, float(tails_m[last]))
             last_speed_m_s = max(0.0, float(vehicles["speed"][last]))
         return TrackedExit(
-            self._segments[self._names[edge]],
-            {KINDS[k]: int(n) for k, n in zip(kinds, counts, strict=True)},  # type: ignore[misc]
+            road.segment,
+            counts,  # type: ignore[arg-type]  # KINDS are the classes
             round(free_m, 1),
             round(last_speed_m_s, 1),
             int(np.count_nonzero(vehicles["speed"] < STANDS_M_S)),

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import libsumo
 import numpy as np
+from numpy.typing import NDArray
 
 from causeway.site import Site
 from sims.city import Edge, Network, build_network
@@ -101,6 +102,9 @@ class Traffic:
             e: deque(maxlen=4_000) for e in self._approach_of.values() if e is not None
         }
         self._was_on: dict[str, str] = {}
+        self._sorted_of: Seen | None = None  # what `_order` and `_first` are of
+        self._order = np.empty(0, np.int64)
+        self._first = np.empty(0, np.int64)
         self._depths_m: dict[str, float] = {}
         self._banned: dict[str, tuple[str, ...]] = {}
         self._works: dict[tuple[str, int], list[str]] = {}  # the barriers that stand
@@ -202,9 +206,19 @@ class Traffic:
         """Every vehicle and where it is, after the last step; not to be written to."""
         return self._seen
 
-    def edge_names(self) -> tuple[str, ...]:
-        """The edges to which `seen().edge` points."""
-        return self._observer.edges
+    def rows_on(self, edge: str) -> NDArray[np.int64]:
+        """The rows of `seen()` that are on an edge."""
+        place = self._observer.place_of[edge]
+        if self._sorted_of is not self._seen:
+            self._sorted_of = self._seen
+            self._order = np.argsort(self._seen.edge, kind="stable")
+            places = np.arange(len(self._observer.edges) + 1)
+            self._first = np.searchsorted(self._seen.edge[self._order], places)
+        return self._order[self._first[place] : self._first[place + 1]]
+
+    def edge_of(self, name: str) -> str | None:
+        """On which edge a vehicle is: "" within a junction, None where there is no such one."""
+        return self._was_on.get(name)
 
     def lane_of(self, name: str) -> int:
         """A vehicle's lane, 0 at the kerb."""
