@@ -41,13 +41,17 @@ class TrackedCrossing(Struct, frozen=True, array_like=True):
 
 
 class TrackedExit(Struct, frozen=True, array_like=True):
-    """The road behind the junction, as far as it is seen, all its lanes together."""
+    """The road behind the junction, as far as it is seen, all its lanes together.
+
+    `entered` have come onto it since the last message.
+    """
 
     segment: Name
     counts: dict[VehicleClass, Count]
     free_m: Metres  # from its start to the tail of the last vehicle
     last_speed_m_s: MetresPerSecond
     standing: Count
+    entered: Count = 0
 
 
 class Tracks(Struct, frozen=True, tag=True):

@@ -64,6 +64,7 @@ class Tracker:
         self._numbers: dict[str, str] = {}
         self._on: dict[str, str] = {}  # who is on which approach
         self._within: dict[str, _Crossing] = {}
+        self._behind: dict[str, set[str]] = {}  # who is on which road from the junction
         self._count = 0
 
     def look(self, at_ns: int) -> TracksReport:
@@ -126,6 +127,9 @@ class Tracker:
         counts: dict[str, int] = {}
         for kind in vehicles["kind"].tolist():
             counts[KINDS[kind]] = counts.get(KINDS[kind], 0) + 1
+        names = {seen.names[i] for i in there.tolist()}
+        entered = len(names - self._behind.get(edge, names))
+        self._behind[edge] = names
         free_m, last_speed_m_s = min(VIEW_M, road.length_m), 0.0
         if len(there):
             tails_m = from_start_m - vehicles["length"]
@@ -138,4 +142,5 @@ class Tracker:
             round(free_m, 1),
             round(last_speed_m_s, 1),
             int(np.count_nonzero(vehicles["speed"] < STANDS_M_S)),
+            entered,
         )

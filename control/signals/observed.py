@@ -16,7 +16,7 @@ class Vehicle(NamedTuple):
     """One on the way to the stop line, as a tracker of one approach has it.
 
     `lanes` are those of the layout that it may come to. `track` names it while it is in view;
-    `zone` is the piece of road on which it is, `pcu` how many passenger-car units it counts for.
+    `zone` is the piece of road on which it is.
     """
 
     track: str

@@ -22,6 +22,8 @@ from control.signals.site_layout import lay_out
 NS = 1_000_000_000
 # Vietnamese practice on urban roads (after TCXDVN 104:2007, 30 to 50 km/h); the last two assumed.
 PCU = {"motorbike": 0.25, "car": 1.0, "bus": 2.5, "truck": 2.0, "emergency": 1.5, "works": 0.0}
+# Of the order of household surveys of the city (HOUTRANS, JICA, ALMEC 2004); a bus is half full.
+PERSONS = {"motorbike": 1.3, "car": 1.5, "bus": 30.0, "truck": 1.2, "emergency": 1.5, "works": 0.0}
 STATE_STALE_S = 5.0  # a controller that is silent is not planned for
 IN_LANE_M = 120.0  # nearer to the stop line a vehicle is in the lane that it will cross from
 KEPT_S = 60.0  # a track that has left the approach, until it has crossed
@@ -117,6 +119,7 @@ class JunctionWatch:
                 self.layout.lanes[lane].speed_m_s,
                 self.layout.lanes[lane].id if near else row.segment,
                 pcu,
+                PERSONS[row.kind],
             )
 
     def _crossed(self, rows: tuple[TrackedCrossing, ...]) -> Iterator[Crossing]:
@@ -135,8 +138,11 @@ class JunctionWatch:
     def _out(self, lane: Lane, seen: TrackedExit | None) -> Out:
         if seen is None or not any(seen.counts.values()):
             return Out(0, lane.length_m, lane.speed_m_s, 0)
+        vehicles = sum(seen.counts.values())
         pcu = sum(PCU[kind] * n for kind, n in seen.counts.items())
-        return Out(pcu, seen.free_m, seen.last_speed_m_s, seen.standing)
+        return Out(
+            vehicles, seen.free_m, seen.last_speed_m_s, seen.standing, pcu, entered=seen.entered
+        )
 
 
 class Watching:

@@ -178,6 +178,8 @@ def test_a_tracker_sees_who_comes_who_crosses_and_how_full_the_roads_behind_are(
     assert len({c[0] for c in crossings}) == len(crossings)
     assert [e[0] for e in reports[0]["exits"]] == ["rd-ew11", "rd-ew12", "rd-ns11", "rd-ns12"]
     assert any(sum(e[1].values()) > 0 for r in reports for e in r["exits"])
+    entered = sum(e[5] for r in reports for e in r["exits"])
+    assert entered >= sum(len(r["crossings"]) for r in reports[1:]) - 1 > 0
 
 
 def test_a_tracker_is_as_silent_as_its_cabinet(evening: Evening) -> None:

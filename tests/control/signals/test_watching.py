@@ -6,6 +6,7 @@ from causeway.events import Interval, SignalMode, SignalState
 from causeway.site import load_site
 from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle, Tracks
 from control.signals.measures import OVER_S, Measures
+from control.signals.observed import Out
 from control.signals.site_layout import lay_out
 from control.signals.watching import JunctionWatch, Watching
 
@@ -47,7 +48,7 @@ def test_a_vehicle_counts_with_its_passenger_car_units_in_its_lane(watch):
     kinds = ("motorbike", "car", "bus")
     rows = [car(str(i), kind=kind) for i, kind in enumerate(kinds)]
     seen = watch.observed(tracks(*rows), AT_NS + 3 * NS)
-    assert [v.pcu for v in seen.vehicles] == [0.25, 1.0, 2.5]
+    assert [v.units for v in seen.vehicles] == [0.25, 1.0, 2.5]
     assert {v.lanes for v in seen.vehicles} == {(lane_named("rd-nhc-1/2"),)}
     assert (seen.stage, seen.wanted, seen.green_s, seen.yellow_left_s) == (0, 0, 3, 0)
 
@@ -64,7 +65,7 @@ def test_a_crossing_is_the_movement_of_the_lane_in_which_it_was_seen(watch):
     movement = LAYOUT.movements[crossing.movement]
     assert LAYOUT.lanes[movement.lane].id == "rd-nhc-1/1"
     assert LAYOUT.exits[movement.exit].id == "rd-nhc-2"
-    assert crossing.pcu == 0.25
+    assert crossing.units == 0.25
 
 
 def test_a_turn_that_its_lane_does_not_lead_to_counts_for_the_nearest_lane_that_does(watch):
@@ -75,10 +76,10 @@ def test_a_turn_that_its_lane_does_not_lead_to_counts_for_the_nearest_lane_that_
 
 
 def test_an_exit_says_how_full_it_is(watch):
-    there = TrackedExit("rd-nhc-2", {"motorbike": 4, "car": 2}, 30.0, 1.5, 3)
+    there = TrackedExit("rd-nhc-2", {"motorbike": 4, "car": 2}, 30.0, 1.5, 3, 1)
     outs = watch.observed(tracks(exits=[there]), AT_NS).outs
     full = outs[[lane.id for lane in LAYOUT.exits].index("rd-nhc-2")]
-    assert (full.vehicles, full.free_m, full.last_speed_m_s, full.standing) == (3.0, 30.0, 1.5, 3)
+    assert full == Out(6, 30.0, 1.5, 3, units=3.0, entered=1)
     assert all(out.vehicles == 0 and out.last_speed_m_s > 10 for out in outs if out is not full)
 
 

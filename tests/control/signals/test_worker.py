@@ -51,8 +51,10 @@ def test_a_tracker_that_speaks_gives_a_plan_each_second(talk):
     plans = [event for _ in range(14) for event in talk.second(waiting)]
     planned = [p for e in plans if isinstance(e, StagesPlanned) for p in e.plans]
     assert len(planned) == 14 and {p.junction for p in planned} == {JUNCTION}
-    assert planned[0].stage == "n-s" and planned[-1].stage == "nw"
+    assert planned[0].stage == "n-s"
     assert len([e for e in plans if isinstance(e, SignalsMeasured)]) == 1
+    later = [e for _ in range(46) for e in talk.second(waiting) if isinstance(e, StagesPlanned)]
+    assert later[-1].plans[0].stage == "nw", "lanes that show nobody from the start count less"
 
 
 def test_trackers_that_are_silent_are_named_once(talk):
