@@ -2,9 +2,10 @@
 
 A vehicle that has stood through green enough for every way that it could go is none: its detector
 lies. A lane on which none was ever seen, or none for far longer than its traffic makes likely, is
-not taken to be empty: its queue is reckoned from a flow, red and green. The flow is at first that
-of the junction's other lanes; vehicles that come onto the exits without having been seen before,
-while it has green, raise it, and their absence lowers it.
+not taken to be empty: its queue is reckoned from a flow, red and green, and from those who were on
+the way to it and are seen no more. The flow is at first its own, or so small that the lane has its
+turn now and then. Vehicles that come onto the exits without having been seen before, while it has
+green, raise it, and their absence lowers it, as far as the exits' detectors are known to count.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ PERMISSIVE_GREEN = 0.15  # worth of a second in which one may only go through ga
 CLEAR_M, CLEAR_M_S = 10.0, 3.0
 SILENT_VEH = 12.0  # so many should have come: e^-12 is the chance of a working detector's silence
 SILENT_LEAST_S = 120
-FLOW_VEH_S = 0.04  # of a lane where no other lane tells more
-PRIOR_S = 300.0  # so long the flow of the others is believed
+FLOW_VEH_S = 0.015  # at first, of a lane that has shown nobody: its turn comes now and then
+PRIOR_VEH = 2.0  # by so many what is taken at first counts
+EXIT_DEAD_VEH = 5  # so many went there, and its detector counted none of them
+EXIT_SILENT = 0.25  # worth of an exit's evidence that never counted anybody: it may be dead too
 UNITS_OVER_S = 60
 QUEUE_MAX_VEH = 30.0
 SWEEP_EVERY_S = 5
@@ -48,7 +51,12 @@ class Unseen:
         self._last_s = np.full(lanes, -1)
         self._tracks: dict[str, int] = {}
         self._unexplained_veh = np.zeros(lanes)
-        self._reckoned_s = np.zeros(lanes)
+        self._came_veh = np.zeros(lanes)  # who was seen on the way to it, of those it hides
+        self._judged_s = np.zeros(lanes)  # time whose vehicles, if any, would have come out
+        self._since_s = np.zeros(lanes)  # the last time that the reckoned queue was gone
+        self._counted = np.zeros(len(layout.exits) + 1)  # by each exit's detector
+        self._crossed = np.zeros(len(layout.exits) + 1)  # into it, as seen from the stop lines
+        self._heading: dict[str, tuple[int, ...]] = {}  # who is on the way, to which lanes
         self.unknown = np.ones(lanes, np.bool_)
         self.queue_veh = np.zeros(lanes)
         self.flow_veh_s = np.zeros(lanes)
@@ -109,14 +117,24 @@ class Unseen:
             units = sum(vehicle.units for vehicle in vehicles) / len(vehicles)
             self._units_per_veh += (units - self._units_per_veh) / UNITS_OVER_S
         tracks: dict[str, int] = {}
+        heading, self._heading = self._heading, {}
         for vehicle in vehicles:
+            heading.pop(vehicle.track, None)
             lane = self._zones.get(vehicle.zone)
+            if lane is None:
+                self._heading[vehicle.track] = vehicle.lanes
             if lane is not None:
                 tracks[vehicle.track] = lane
                 self._seen_veh[lane] += self._tracks.get(vehicle.track) != lane
                 self._last_s[lane] = self._seconds
         for crossing in seen.crossed:
             self._last_s[self._layout.movements[crossing.movement].lane] = self._seconds
+            heading.pop(crossing.track, None)
+        for lanes in heading.values():
+            hidden = [lane for lane in lanes if self.unknown[lane]]
+            for lane in hidden:
+                self.queue_veh[lane] += self._units_per_veh / len(hidden)
+                self._came_veh[lane] += 1 / len(hidden)
         self._tracks = tracks
 
     def _doubt(self) -> None:
@@ -126,24 +144,34 @@ class Unseen:
         self.unknown = (self._last_s < 0) | (
             (silent_s > SILENT_LEAST_S) & (silent_s * rate > SILENT_VEH)
         )
-        known = ~self.unknown
-        prior = max(FLOW_VEH_S, float(rate[known].mean())) if known.any() else FLOW_VEH_S
-        flow = (prior * PRIOR_S + self._unexplained_veh) / (PRIOR_S + self._reckoned_s)
+        prior = np.maximum(rate, FLOW_VEH_S)
+        over_s = self._judged_s + np.where(self._unexplained_veh > 0, self._since_s, 0.0)
+        flow = (PRIOR_VEH + self._unexplained_veh) / (PRIOR_VEH / prior + over_s)
+        flow = np.maximum(0.0, flow - self._came_veh / self._seconds)
         self.flow_veh_s = np.where(self.unknown, flow * self._units_per_veh, 0.0)
 
     def _reckon(self, seen: Observed, green: Floats) -> None:
         self.queue_veh = np.where(self.unknown, self.queue_veh + self.flow_veh_s, 0.0)
         np.minimum(self.queue_veh, QUEUE_MAX_VEH, out=self.queue_veh)
-        if not self.unknown.any():
-            return
         entered = np.array([float(out.entered) for out in seen.outs])
+        self._counted[:-1] += entered
         for crossing in seen.crossed:
-            entered[self._layout.movements[crossing.movement].exit] -= 1
-        for lane in np.flatnonzero(self.unknown):
-            rows = self._rows(int(lane))
+            exit_ = self._layout.movements[crossing.movement].exit
+            self._crossed[exit_] += 1
+            entered[exit_] -= 1
+        deaf = (self._counted == 0) & (self._crossed >= EXIT_DEAD_VEH)
+        worth = np.where(self._counted > 0, 1.0, np.where(deaf, 0.0, EXIT_SILENT))
+        for number in np.flatnonzero(self.unknown):
+            lane, rows = int(number), self._rows(int(number))
+            self._since_s[lane] += 1
             rate = float(green[rows].mean()) * SATURATION_VEH_S
+            if rate <= 0.0:
+                continue
             self.queue_veh[lane] = max(0.0, self.queue_veh[lane] - rate)
-            self._reckoned_s[lane] += 1
+            if self.queue_veh[lane] <= 0.0:
+                told = float(worth[self._frame.exit[rows]][green[rows] > 0].mean())
+                self._judged_s[lane] += self._since_s[lane] * told
+                self._since_s[lane] = 0.0
             for row in range(rows.start, rows.stop):
                 exit_ = self._frame.exit[row]
                 if green[row] > 0 and entered[exit_] > 0:
