@@ -214,6 +214,7 @@ def _eval_signals(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         dead=options.dead,
         lying=options.lying,
+        priority=options.priority,
         jobs=options.jobs,
         out=options.out,
     )
@@ -407,6 +408,8 @@ def _add_eval(commands: Commands) -> None:
     signals.add_argument("--dead", type=float, default=0.0, metavar="SHARE", help=what)
     what = "share of the lanes whose detector shows ghosts, or only half of the vehicles"
     signals.add_argument("--lying", type=float, default=0.0, metavar="SHARE", help=what)
+    what = "share of vehicles that ask for priority (0 to 1); causeway also runs deaf to them"
+    signals.add_argument("--priority", type=float, default=0.0, metavar="SHARE", help=what)
     what = "simulations at once (default: one a core)"
     signals.add_argument("--jobs", type=_whole, metavar="N", help=what)
     what = "a folder for the table, the numbers and the plot (PNG and SVG)"

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks.signals.network import by_reason
 from benchmarks.signals.report import Report, plot, table
 from benchmarks.signals.scenario import Folder, Scenario, ScenarioUnusable, find, survey
-from benchmarks.signals.simulation import METHODS, Run, simulate
+from benchmarks.signals.simulation import CAUSEWAY, METHODS, UNASKED, Run, simulate
 from benchmarks.signals.trips import Outcome
 from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
@@ -38,7 +38,10 @@ Say = Callable[[str], None]
 
 
 class Options(Struct, frozen=True):
-    """What is evaluated; `dead` and `lying` are shares of lanes, `jobs` processes at once."""
+    """What is evaluated; `dead` and `lying` are shares of lanes, `jobs` processes at once.
+
+    `priority` is the share of vehicles that ask for it; then causeway runs deaf to them, too.
+    """
 
     folders: tuple[Path, ...]
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -46,6 +49,7 @@ class Options(Struct, frozen=True):
     seconds: int | None = None
     dead: float = 0.0
     lying: float = 0.0
+    priority: float = 0.0
     jobs: int | None = None
     out: Path | None = None
 
@@ -126,9 +130,14 @@ def _check(options: Options) -> None:
         raise Unusable(
             f"--dead {options.dead:g} --lying {options.lying:g}: expected shares up to 1"
         )
+    if not 0 <= options.priority <= 1:
+        raise Unusable(f"--priority {options.priority:g}: expected a share up to 1")
 
 
 async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Report:
+    controllers = options.controllers
+    if options.priority and CAUSEWAY in controllers:
+        controllers = (*controllers, UNASKED)
     with tempfile.TemporaryDirectory(prefix="causeway-eval-") as name:
         work = Path(name)
         children = Children(work / "log")
@@ -140,10 +149,10 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
             for scenario in surveyed:
                 _warn(scenario, say)
             runs = [
-                Run(scenario, controller, seed, options.dead, options.lying)
+                Run(scenario, controller, seed, options.dead, options.lying, options.priority)
                 for scenario in surveyed
                 for seed in options.seeds
-                for controller in options.controllers
+                for controller in controllers
             ]
             total_s = sum(run.scenario.end_s - run.scenario.begin_s for run in runs)
             with tqdm(
@@ -158,7 +167,7 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
                 bar.update(total_s - bar.n)
         finally:
             await children.stop_all(STOP_TIMEOUT_S)
-    report = Report(options.controllers, options.seeds, {})
+    report = Report(controllers, options.seeds, {})
     for run, done in zip(runs, outcomes, strict=True):
         assert done.outcome is not None
         if not done.outcome.vehicles:

@@ -7,7 +7,7 @@ ones every other shows a queue that always stands there, the rest every other ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -24,6 +24,8 @@ STILL_M_S = 0.1  # as SUMO's own waiting time counts
 GHOSTS_MAX = 8
 GHOST = "ghost "
 IN_A_SECOND_M = 40.0
+
+PRIORITY_PERSONS = 30.0  # a half full bus
 
 Sighting = tuple[float, float, str, RoadUser]  # position on the lane in m, speed in m/s, track
 
@@ -62,12 +64,24 @@ def lengths_m(network: Network) -> dict[str, float]:
     return dict(sorted(lanes.items()))
 
 
+def asking(ratio: float, seed: int) -> Callable[[str], bool]:
+    """Whether a vehicle asks for priority, as a bus with a transponder does: so many of them do."""
+    return lambda vehicle: crc32(f"{seed} {vehicle}".encode()) < ratio * 2**32
+
+
 class Eyes:
     """Sees all junctions of a network at once."""
 
-    def __init__(self, network: Network, faults: Faults, by_persons: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        faults: Faults,
+        by_persons: bool = False,
+        asks: Callable[[str], bool] = lambda vehicle: False,
+    ) -> None:
         self._network = network
         self._by_persons = by_persons
+        self._asks = asks
         self._faults = faults
         self._length_m = lengths_m(network)
         self._over = _over_the_junctions(network)
@@ -131,6 +145,7 @@ class Eyes:
                             feeder.lane,
                             user.units,
                             user.persons if self._by_persons else 1.0,
+                            PRIORITY_PERSONS if self._asks(track) else 0.0,
                         )
                     )
         return tuple(vehicles)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from benchmarks.signals.scenario import Scenario
 from benchmarks.signals.trips import Outcome
 
-OURS = "causeway"
+OURS, OURS_UNASKED = "causeway", "causeway_unasked"
 DELAY, PERSON_DELAY = "delay_s", "person_delay_s"
 MEASURES = (
     "waiting_s",
@@ -37,6 +37,9 @@ MEASURES = (
     "pedestrian_wait_max_s",
     "pedestrians",
     "pedestrians_hit",
+    "priority_vehicles",
+    "priority_delay_s",
+    "others_delay_s",
     "decision_ms_median",
     "decision_ms_p99",
     "decision_ms_max",
@@ -65,7 +68,7 @@ class Compared(Struct):
         return self.ratios_by(DELAY)
 
     def best_by(self, delay: str) -> str | None:
-        others = [name for name in self.outcomes if name != OURS]
+        others = [name for name in self.outcomes if name not in (OURS, OURS_UNASKED)]
         return min(others, key=lambda name: fmean(self.delays_s(name, delay)), default=None)
 
     def ratios_by(self, delay: str) -> tuple[float, float] | None:
@@ -75,6 +78,17 @@ class Compared(Struct):
         ours, theirs = self.delays_s(OURS, delay), self.delays_s(best, delay)
         worst = max(our / their for our, their in zip(ours, theirs, strict=True))
         return fmean(ours) / fmean(theirs), worst
+
+    @property
+    def priority(self) -> tuple[float, float] | None:
+        """Delays of who asks for priority, and of all others, to those where nobody asks."""
+        if OURS not in self.outcomes or OURS_UNASKED not in self.outcomes:
+            return None
+        asking, others = (
+            fmean(self.delays_s(OURS, delay)) / max(0.01, fmean(self.delays_s(OURS_UNASKED, delay)))
+            for delay in ("priority_delay_s", "others_delay_s")
+        )
+        return asking, others
 
     def decisions_ms(self, measure: str) -> list[float]:
         """Of causeway's runs that decided anything; `measure` is one of Outcome's decision_ms."""
@@ -142,6 +156,8 @@ def _found(compared: Compared) -> dict[str, object]:
         "best_baseline": compared.best_baseline,
         "ratio": _rounded(ratio, 4),
         "ratio_worst_seed": _rounded(worst, 4),
+        "priority_ratio": _rounded(compared.priority and compared.priority[0], 4),
+        "others_ratio": _rounded(compared.priority and compared.priority[1], 4),
         "decision_ms_median": median(medians_ms) if medians_ms else None,
         "decision_ms_p99": max(compared.decisions_ms("decision_ms_p99"), default=None),
         "decision_ms_max": max(compared.decisions_ms("decision_ms_max"), default=None),
@@ -200,6 +216,9 @@ def _ratios(report: Report) -> Iterator[str]:
             ratio, worst = compared.ratios
             line += f"; {OURS} to it: {ratio:.3f}, on the worst seed {worst:.3f}"
         yield line
+        if (gain := compared.priority) is not None:
+            line = f"{'':<{wide}}  delay of who asks for priority: {gain[0]:.3f} of that unasked"
+            yield f"{line}; of all others {gain[1]:.3f}"
         if (by_persons := compared.ratios_by(PERSON_DELAY)) is not None:
             line = f"{'':<{wide}}  by persons: {compared.best_by(PERSON_DELAY)}; {OURS} to it:"
             yield f"{line} {by_persons[0]:.3f}, on the worst seed {by_persons[1]:.3f}"

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from benchmarks.signals.baselines import MaxPressure, MaxWave
 from benchmarks.signals.cabinet import Cabinet
-from benchmarks.signals.eyes import Eyes, Faults, faults_of
+from benchmarks.signals.eyes import Eyes, Faults, asking, faults_of
 from benchmarks.signals.network import Network, read_network
 from benchmarks.signals.pedestrians import Pedestrians
 from benchmarks.signals.programs import KINDS, STATIC, programs_of
@@ -33,6 +33,7 @@ from control.signals.observed import Call, Observed
 from control.signals.planner import Planners
 
 CAUSEWAY = "causeway"
+UNASKED = "causeway_unasked"  # the same planner, which hears of no request for priority
 COLLISIONS = "collisions.xml"
 
 
@@ -58,14 +59,22 @@ METHODS: dict[str, Callable[[Network], Method] | None] = {
 }
 
 
+def method_of(controller: str) -> Callable[[Network], Method] | None:
+    """How a method is made; none for SUMO's own."""
+    return METHODS[CAUSEWAY if controller == UNASKED else controller]
+
+
 class Run(Struct, frozen=True):
-    """What to simulate: `dead` and `lying` are the shares of lanes with such detectors."""
+    """What to simulate: `dead` and `lying` are the shares of lanes with such detectors,
+    `priority` that of the vehicles which ask for it.
+    """
 
     scenario: Scenario
     controller: str
     seed: int
     dead: float = 0.0
     lying: float = 0.0
+    priority: float = 0.0
 
 
 def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = None) -> Outcome:
@@ -87,7 +96,8 @@ def simulate(run: Run, work: Path, each_second: Callable[[int], None] | None = N
         libsumo.close()
     seconds = scenario.end_s - scenario.begin_s
     hit = pedestrians_hit(work / COLLISIONS)
-    found = outcome(work / "trips.xml", work / "statistics.xml", seconds, watched, hit)
+    asks = asking(run.priority, run.seed)
+    found = outcome(work / "trips.xml", work / "statistics.xml", seconds, watched, hit, asks)
     found = msgspec.structs.replace(found, wall_s=round(time.perf_counter() - started, 2))
     if not decisions_s:
         return found
@@ -118,7 +128,7 @@ def _arguments(run: Run, work: Path, network: Network, faults: Faults) -> list[s
     if walked:
         arguments += ["--collision.check-junctions", "true"]
         arguments += ["--collision-output", str(work / COLLISIONS)]
-    if run.controller in KINDS or (walked and METHODS[run.controller] is None):
+    if run.controller in KINDS or (walked and method_of(run.controller) is None):
         programs = work / "programs.add.xml"
         kind = run.controller if run.controller in KINDS else STATIC
         programs.write_bytes(programs_of(kind, scenario.programs, network.layouts, faults))
@@ -165,7 +175,7 @@ def _drive(
     A call decides for many junctions: each has its mean.
     """
     scenario = run.scenario
-    making = METHODS[run.controller]
+    making = method_of(run.controller)
     if making is None:
         for at_s in range(scenario.begin_s, scenario.end_s):
             _step(scenario)
@@ -174,7 +184,8 @@ def _drive(
         return []
     method = making(network)
     cabinets = {id_: Cabinet(layout) for id_, layout in network.layouts.items()}
-    eyes = Eyes(network, faults, scenario.by_persons)
+    heard = 0.0 if run.controller == UNASKED else run.priority
+    eyes = Eyes(network, faults, scenario.by_persons, asking(heard, run.seed))
     decisions_s: list[float] = []
     for at_s in range(scenario.begin_s, scenario.end_s):
         _step(scenario)

@@ -12,6 +12,7 @@ over all in the vehicles (`road_users.py`) and on foot.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -45,6 +46,9 @@ class Outcome(Struct, frozen=True):
     pedestrian_wait_max_s: int = 0
     pedestrians: int = 0
     pedestrians_hit: int = 0
+    priority_vehicles: int = 0
+    priority_delay_s: float = 0.0  # of those who ask for priority
+    others_delay_s: float = 0.0
 
 
 class Watched(Struct, frozen=True):
@@ -67,10 +71,16 @@ def pedestrians_hit(collisions: Path) -> int:
 
 
 def outcome(
-    trips: Path, statistics: Path, seconds: float, watched: Watched | None = None, hit: int = 0
+    trips: Path,
+    statistics: Path,
+    seconds: float,
+    watched: Watched | None = None,
+    hit: int = 0,
+    asks: Callable[[str], bool] = lambda vehicle: False,
 ) -> Outcome:
-    """Reads both files; `seconds` is how long the simulation lasted."""
+    """Reads both files; `seconds` is how long the simulation lasted, `asks` who has priority."""
     watched = watched or Watched()
+    asking, asking_delay_s = 0, 0.0
     persons = person_delays_s = 0.0
     pedestrians = 0
     delay_s = waiting_s = wait_max_s = co2_mg = 0.0
@@ -93,6 +103,8 @@ def outcome(
             wait_max_s = max(wait_max_s, waited_s)
             stops += int(trip.get("waitingCount", 0))
         delay_s += lost_s
+        if asks(trip.get("id", "")):
+            asking, asking_delay_s = asking + 1, asking_delay_s + lost_s
         aboard = road_user(watched.classes.get(trip.get("vType", ""), "")).persons
         persons += aboard
         person_delays_s += aboard * lost_s
@@ -118,6 +130,9 @@ def outcome(
         pedestrian_wait_max_s=watched.pedestrian_wait_max_s,
         pedestrians=pedestrians,
         pedestrians_hit=hit,
+        priority_vehicles=asking,
+        priority_delay_s=asking_delay_s / max(1, asking),
+        others_delay_s=(delay_s - asking_delay_s) / max(1, vehicles - asking),
     )
 
 

@@ -27,6 +27,7 @@ class Vehicle(NamedTuple):
     zone: str = ""
     units: float = 1.0  # passenger cars that take as long at the stop line
     persons: float = 1.0  # who wait in it, as far as they are to count
+    asks: float = 0.0  # for priority: as many persons more are taken to wait in it
 
 
 class Call(NamedTuple):

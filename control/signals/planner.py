@@ -21,7 +21,7 @@ import numpy as np
 from control.signals.layout import GREEN, Layout, Upstream, stage_least_s
 from control.signals.learning import Learnt
 from control.signals.observed import VEHICLE_M, VIEW_M, Observed
-from control.signals.service import GOES, RED, WAITS, Floats, Frame, Moment, search
+from control.signals.service import GOES, RED, WAITS, Floats, Frame, Ints, Moment, search
 from control.signals.unseen import Unseen
 
 ACCELERATION_M_S2 = 2.6
@@ -38,6 +38,7 @@ LONGEST_WAIT_S = 110  # of a first vehicle; then its stage comes whatever it cos
 REFUSES_AFTER_S = 3  # who stands so long before a clear green does not want to go that way
 CLEAR_M, CLEAR_M_S = 10.0, 3.0
 NO_LIMIT_VEH = 1e3
+ASKS_SHARE = 0.3  # a lane that who has priority is less likely to come to is not held for it
 ASPECTS = {"G": GOES, "g": WAITS, "s": WAITS}
 
 
@@ -205,20 +206,40 @@ class Planner:
         walks = np.ones(len(self.layout.crossings))
         arrive = np.vstack((arrive, self._pedestrians(seen)))
         called = [call.crossing for call in seen.calls]
+        arrived = np.hstack((np.zeros((len(arrive), 1)), np.cumsum(arrive, axis=1)))
+        asks, asks_at, asks_from_s = self._asking(seen, arrived)
         return Moment(
             stage=seen.wanted,
             green_s=0 if seen.yellow_left_s else seen.green_s,
             head=np.append(head, walks),
             turn=np.append(turn, walks),
             arrive=arrive,
-            arrived=np.hstack((np.zeros((len(arrive), 1)), np.cumsum(arrive, axis=1))),
+            arrived=arrived,
             saturation=np.append(self._saturation, WALKS_PER_S * walks),
             room=np.append(np.where(blocked, free_veh, NO_LIMIT_VEH), NO_LIMIT_VEH),
             drain=np.append(np.where(blocked, self._learnt.drain_veh_s, 1.0), 1.0),
             weight=np.append(self._learnt.persons_per_unit, walks),
             least_s=np.array([stage_least_s(self.layout, s, called) for s in self.layout.stages]),
             bound_s=seen.walks_left_s,
+            asks=asks,
+            asks_at=asks_at,
+            asks_from_s=asks_from_s,
         )
+
+    def _asking(self, seen: Observed, arrived: Floats) -> tuple[Floats, Floats, Ints]:
+        """Of each lane: what those with priority ask for together, and where the last is."""
+        lanes = len(arrived)
+        asks, asks_at, from_s = np.zeros(lanes), np.zeros(lanes), np.full(lanes, HORIZON_S)
+        for vehicle in seen.vehicles:
+            if vehicle.asks <= 0.0:
+                continue
+            in_s = int(arrival_s(vehicle.distance_m, vehicle.speed_m_s, vehicle.limit_m_s))
+            for lane, share in self._learnt.shares(vehicle):
+                if in_s < HORIZON_S and share >= ASKS_SHARE:
+                    asks[lane] += vehicle.asks * share
+                    asks_at[lane] = max(asks_at[lane], arrived[lane, in_s + 1])
+                    from_s[lane] = min(from_s[lane], in_s)
+        return asks, asks_at, from_s
 
     def _pedestrians(self, seen: Observed) -> Floats:
         """(crossings, H): who waits now; who will come nobody can see."""

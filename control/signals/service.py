@@ -76,6 +76,9 @@ class Moment(NamedTuple):
     weight: Floats  # (L) what a second of one who waits costs
     least_s: Ints  # (S) the minimum green of each stage, with the pedestrians who have called
     bound_s: int  # before that the present stage cannot be left
+    asks: Floats  # (L) what a second costs besides until the last that asks for priority has gone
+    asks_at: Floats  # (L) which vehicle of the lane that is, counted as they arrive
+    asks_from_s: Ints  # (L) when it would be at the stop line
 
 
 @compiled
@@ -84,6 +87,15 @@ def gap_rate(foes: float, critical_s: float, follow_s: float) -> float:
     if foes < 1e-3:
         return 1.0 / follow_s
     return foes * math.exp(-foes * critical_s) / (1.0 - math.exp(-foes * follow_s))
+
+
+@compiled
+def asked(moment: Moment, lane: int, queue: float, t: int) -> float:
+    """What this second costs for a vehicle with priority that waits in a lane's queue."""
+    if moment.asks[lane] <= 0.0 or t < moment.asks_from_s[lane]:
+        return 0.0
+    gone = moment.arrived[lane, t + 1] - queue
+    return moment.asks[lane] if gone < moment.asks_at[lane] - 0.5 else 0.0
 
 
 @compiled
@@ -175,6 +187,7 @@ def serve(
             queue[lane] = left
         stops = STOP_S * min(moment.arrive[lane, t], queue[lane])
         cost += moment.weight[lane] * (queue[lane] + stops)
+        cost += asked(moment, lane, queue[lane], t)
     for e in range(len(room)):
         room[e] += moment.drain[e]
     return cost
@@ -270,6 +283,7 @@ def follow(
             return cost
     for lane in range(len(queue)):
         cost += moment.weight[lane] * queue[lane] * (LEFT_AT_END_S + queue[lane])
+        cost += LEFT_AT_END_S * asked(moment, lane, queue[lane], horizon - 1)
     return cost
 
 

@@ -253,6 +253,7 @@ def test_delay_counts_who_arrived_who_travels_and_who_never_left(tmp_path: Path)
         collisions=2,
         emergency_stops=3,
         person_delay_s=30.0,
+        others_delay_s=30.0,
     )
 
 

@@ -278,3 +278,23 @@ def test_a_first_rider_keeps_his_wait_when_others_ride_up_beside_him() -> None:
     for at_s in range(LONGEST_WAIT_S):
         planner.decide(at_s, seen(0, 1, first, *busy), {})
     assert planner.decide(LONGEST_WAIT_S, seen(0, 30, beside, first, *busy), {}) == 1
+
+
+def seconds_until_east(asks: float) -> int:
+    """How long those who come from the north one after the other keep one in the east waiting."""
+    planner = Planner(layout(), ())
+    (waits,) = queue(EAST, 1)
+    for green_s in range(60):
+        north = tuple(
+            Vehicle(f"n{i}", (NORTH,), d, LIMIT_M_S, LIMIT_M_S, "j-in-0")
+            for i in range(30)
+            if 0.0 < (d := 12.0 + 28.0 * i - LIMIT_M_S * green_s) < 200.0
+        )
+        now = seen(0, green_s, waits._replace(asks=asks), *north)
+        if planner.decide(green_s, now, {}) != 0:
+            return green_s
+    return 60
+
+
+def test_who_asks_for_priority_is_served_sooner() -> None:
+    assert seconds_until_east(30.0) < seconds_until_east(0.0)
