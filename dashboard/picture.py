@@ -247,9 +247,11 @@ class Picture:
                 self._show(point, None, seen)
         for junction, row in self._tables.rows["signals"].items():
             seen = row["at"]
-            silent = isinstance(seen, float) and at - seen > SIGNAL_STALE_S
-            if silent and row["interval"] != "unknown":
+            if not isinstance(seen, float) or at - seen <= SIGNAL_STALE_S:
+                continue
+            if row["interval"] != "unknown":
                 self._tables.put("signals", junction, **_UNKNOWN_SIGNAL, since=seen)
+                self._signals.shown(junction, "", "unknown", seen)
         self._cameras.forget_ended(at)
         if now.at_ns - self._counts_shown_at_ns >= COUNTS_SHOWN_EVERY_S * NS:
             self._counts_shown_at_ns = now.at_ns

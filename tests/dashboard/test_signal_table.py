@@ -79,6 +79,13 @@ def test_the_bands_keep_every_change_of_the_last_minutes(on_arterial: Any) -> No
     assert changes[-1][1:] == ["ew", "green"]
 
 
+def test_a_controller_that_is_silent_is_not_shown_green_any_longer(on_arterial: Any) -> None:
+    told = on_arterial
+    told.at(0, state(0, "ns", e.Interval.GREEN))
+    told.at(20, e.Tick())
+    assert told.row("bands", "j-01")["changes"][-1] == [START_NS / NS, "", "unknown"]
+
+
 def test_a_picture_that_was_restored_goes_on_with_plans_and_bands(on_arterial: Any) -> None:
     told = on_arterial
     told.at(0, state(0, "ns", e.Interval.GREEN), planned())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt import publish
 from websockets.sync.client import connect
 
 from causeway.children import CAUSEWAY
@@ -143,6 +144,19 @@ def test_an_operator_holds_a_junction_and_gives_it_back(wall: Wall) -> None:
     assert wall.ask(3, do="override", junction=HELD, action="hold", for_s=2)
     wall.until(lambda: row["held"] == "hold")
     wall.until(lambda: row["held"] == "" and row["control"] == "automatic")
+
+
+def test_what_a_tracker_cannot_have_seen_is_a_counted_rejection(wall: Wall) -> None:
+    secrets = json.loads((wall.data / "secrets.json").read_text())
+    ports = json.loads((wall.data / "ports.json").read_text())
+    publish.single(
+        f"causeway/v1/signal/{HELD}/tracks",
+        b'{"at_ns": 1, "vehicles": "many"}',
+        port=int(ports["mqtt"]),
+        auth={"username": "field", "password": secrets["field"]},
+    )
+    wall.until(lambda: wall.tables["sources"][HELD]["rejected"] == {"malformed": 1})
+    assert wall.tables["signals"][HELD]["method"] == "planner"
 
 
 def test_a_planner_that_dies_leaves_the_greedy_rule_within_seconds_and_comes_back(
