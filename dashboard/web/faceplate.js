@@ -111,9 +111,10 @@ function Orders({ asset, mode, children }) {
   return html`<div class="orders">${children}</div><${OrderStrip} asset=${asset} />`;
 }
 
-function OrderButton({ asset, label, request, off = false }) {
+// `said` is what the confirmation asks, where the button has no room for it.
+function OrderButton({ asset, label, said = label, request, off = false }) {
   const blocked = off || stale.value || replayAt.value > 0 || order.value?.phase === "sending";
-  return html`<button disabled=${blocked} onClick=${() => propose(asset, label, request)}>${label}</button>`;
+  return html`<button disabled=${blocked} onClick=${() => propose(asset, said, request)}>${label}</button>`;
 }
 
 // --- bodies ---------------------------------------------------------------------------------------
@@ -179,8 +180,8 @@ function Junction({ asset }) {
 }
 
 // Which stage comes, and in how many seconds by the best plan.
-function nextStage({ plan, stage, interval }) {
-  if (interval !== "green") return [plan.stage, ""];
+function nextStage({ plan, stage, interval, wanted }) {
+  if (interval !== "green") return [wanted || plan.stage, ""];
   if (plan.stage !== stage) return [plan.stage, `${t("inSeconds")} 0 s`];
   if (!plan.following) return [t("goesOn"), ""];
   return [plan.following, `${t("inSeconds")} ${num(Math.max(0, plan.at + plan.hold_s - now.value))} s`];
@@ -257,8 +258,8 @@ function Override({ asset, row }) {
       <label>${t("overrideFor")} <select value=${for_s} onChange=${(e) => setFor(Number(e.target.value))}>
         ${OVERRIDES_S.map((s) => html`<option key=${s} value=${s}>${s} s</option>`)}
       </select></label>
-      <${OrderButton} asset=${asset} label=${`${t("hold")} ${for_s} s`} request=${request("hold")} />
-      <${OrderButton} asset=${asset} label=${`${t("advance")}, ${for_s} s`} request=${request("advance")} />
+      <${OrderButton} asset=${asset} label=${t("hold")} said=${`${t("hold")} ${for_s} s`} request=${request("hold")} />
+      <${OrderButton} asset=${asset} label=${t("advance")} said=${`${t("advance")}, ${for_s} s`} request=${request("advance")} />
     </div>
   `;
 }
