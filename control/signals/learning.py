@@ -52,7 +52,8 @@ class Learnt:
         self._farthest: dict[str, int] = {}
         self._out_before: list[float] = [-1.0] * len(layout.exits)
         self._seconds = 0
-        self._load = np.ones((2, self._lanes))  # persons and units, seen again every second
+        # Persons, vehicles and passenger car units, seen again every second.
+        self._load = np.ones((3, self._lanes))
         self.flow_veh_s = np.zeros(self._lanes)
         self._drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
 
@@ -63,7 +64,7 @@ class Learnt:
         for vehicle in seen.vehicles:
             self._follow(at_s, vehicle)
             for lane in vehicle.lanes:
-                self._load[:, lane] += vehicle.persons, vehicle.units
+                self._load[:, lane] += vehicle.persons, 1.0, vehicle.units
         self._load *= LOAD_KEPT
         for track, movement, units in seen.crossed:
             lane = self._layout.movements[movement].lane
@@ -89,8 +90,15 @@ class Learnt:
     @property
     def persons_per_unit(self) -> Floats:
         """(lanes) how many wait there in place of each passenger car, of late."""
-        persons, units = self._load
+        persons, _, units = self._load
         ratio: Floats = persons / units
+        return ratio
+
+    @property
+    def vehicles_per_unit(self) -> Floats:
+        """(lanes) the same of vehicles."""
+        _, vehicles, units = self._load
+        ratio: Floats = vehicles / units
         return ratio
 
     @property

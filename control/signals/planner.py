@@ -26,6 +26,9 @@ from control.signals.unseen import Unseen
 
 ACCELERATION_M_S2 = 2.6
 SATURATION_VEH_S = 0.52
+# Of passenger car units, where half or more of them are motorbikes: side by side they go, but they
+# also get in the way of each other and of those behind (measured in the simulated city).
+MIXED_SATURATION_S = 0.38
 HORIZON_S = 70
 HOLDS_S = np.array([0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 31], np.int64)
 MESSAGE_S = 5  # how far ahead a junction is believed what it will send
@@ -104,6 +107,7 @@ class Planner:
         self._upstream = upstream
         self._frame, self._order = frame_of(layout)
         self._row = {m: i for i, m in enumerate(self._order)}
+        self._lane_of_row = [layout.movements[m].lane for m in self._order]
         self._learnt = Learnt(layout)
         self._unseen = Unseen(layout, self._frame)
         self._saturation = np.full(len(self._order), SATURATION_VEH_S)
@@ -166,9 +170,10 @@ class Planner:
     def _watch_first(self, seen: Observed) -> None:
         """Learn the way of a first vehicle from the clear green it does not take; time its wait.
 
-        Who is small lets others pass, and keeps nobody behind from going another way.
+        Where others pass beside it, it keeps nobody behind from going another way.
         """
-        first = {lane: (AT_LINE_M, "", 0.0, 1.0) for lane in range(len(self.layout.lanes))}
+        passed = {self.layout.movements[c.movement].lane for c in seen.crossed}
+        first = {lane: (AT_LINE_M, "", 0.0) for lane in range(len(self.layout.lanes))}
         for vehicle in seen.vehicles:
             lane = vehicle.lanes[0]
             if len(vehicle.lanes) > 1 or vehicle.distance_m >= AT_LINE_M:
@@ -176,15 +181,17 @@ class Planner:
             stays = vehicle.track == self._first_track[lane]  # others may come to stand beside it
             distance_m = 0.0 if stays else vehicle.distance_m
             if stays or distance_m < first[lane][0]:
-                first[lane] = (distance_m, vehicle.track, vehicle.speed_m_s, vehicle.units)
-        for lane, (_, track, speed_m_s, units) in first.items():
+                first[lane] = (distance_m, vehicle.track, vehicle.speed_m_s)
+        for lane, (_, track, speed_m_s) in first.items():
             rows = range(self._frame.first[lane], self._frame.first[lane + 1])
             self._waited_s[lane] += 1
             if not track or track != self._first_track[lane]:
                 self._first_track[lane] = track
                 self._waited_s[lane] = 0
                 self._refused_s[rows.start : rows.stop] = 0
-            elif units == 1.0 and speed_m_s < STILL_M_S and not seen.yellow_left_s:
+            elif lane in passed:
+                self._refused_s[rows.start : rows.stop] = 0
+            elif speed_m_s < STILL_M_S and not seen.yellow_left_s:
                 for row in rows:
                     out = seen.outs[self._frame.exit[row]]
                     clear = out.free_m > CLEAR_M or out.last_speed_m_s > CLEAR_M_S
@@ -204,6 +211,7 @@ class Planner:
         blocked = np.array([out.standing > 0 for _, out in exits])
         free_veh = [max(0.0, exit_.length_m / VEHICLE_M - out.cars) for exit_, out in exits]
         walks = np.ones(len(self.layout.crossings))
+        crowd = self._learnt.vehicles_per_unit[self._lane_of_row]
         arrive = np.vstack((arrive, self._pedestrians(seen)))
         called = [call.crossing for call in seen.calls]
         arrived = np.hstack((np.zeros((len(arrive), 1)), np.cumsum(arrive, axis=1)))
@@ -215,10 +223,11 @@ class Planner:
             turn=np.append(turn, walks),
             arrive=arrive,
             arrived=arrived,
-            saturation=np.append(self._saturation, WALKS_PER_S * walks),
+            saturation=np.append(self._saturation_of(crowd), WALKS_PER_S * walks),
             room=np.append(np.where(blocked, free_veh, NO_LIMIT_VEH), NO_LIMIT_VEH),
             drain=np.append(np.where(blocked, self._learnt.drain_veh_s, 1.0), 1.0),
             weight=np.append(self._learnt.persons_per_unit, walks),
+            crowd=np.append(crowd, walks),
             least_s=np.array([stage_least_s(self.layout, s, called) for s in self.layout.stages]),
             bound_s=seen.walks_left_s,
             asks=asks,
@@ -240,6 +249,12 @@ class Planner:
                     asks_at[lane] = max(asks_at[lane], arrived[lane, in_s + 1])
                     from_s[lane] = min(from_s[lane], in_s)
         return asks, asks_at, from_s
+
+    def _saturation_of(self, crowd: Floats) -> Floats:
+        """(M) by how many vehicles go in place of a car."""
+        mixed = np.clip(crowd - 1.0, 0.0, 1.0)
+        rates: Floats = self._saturation + (MIXED_SATURATION_S - SATURATION_VEH_S) * mixed
+        return rates
 
     def _pedestrians(self, seen: Observed) -> Floats:
         """(crossings, H): who waits now; who will come nobody can see."""

@@ -74,6 +74,7 @@ class Moment(NamedTuple):
     room: Floats  # (E) vehicles that an exit lane can take now
     drain: Floats  # (E) and how many more each second
     weight: Floats  # (L) what a second of one who waits costs
+    crowd: Floats  # (M) how many vehicles go in place of one passenger car: each closes a gap
     least_s: Ints  # (S) the minimum green of each stage, with the pedestrians who have called
     bound_s: int  # before that the present stage cannot be left
     asks: Floats  # (L) what a second costs besides until the last that asks for priority has gone
@@ -159,7 +160,7 @@ def serve(
                 if flow[m] < 0.0:
                     foes = 0.0
                     for i in range(frame.yields_first[m], frame.yields_first[m + 1]):
-                        foes += max(0.0, flow[frame.yields[i]])
+                        foes += max(0.0, flow[frame.yields[i]]) * moment.crowd[frame.yields[i]]
                     rate = min(moment.saturation[m], gap_rate(foes, CRITICAL_GAP_S, FOLLOW_UP_S))
                     flow[m] = rate * head[m] * ready * min(1.0, max(0.0, room[frame.exit[m]]))
     cost = 0.0
