@@ -152,18 +152,21 @@ class Signals:
             elif aspect == "r" and link.on_red:
                 aspect = "s"
             letters.append(aspect)
-        if set(aspects) <= set("Gr"):
-            self._let_walk(letters)
+        if "o" not in aspects:
+            self._let_walk(letters, set(aspects) <= set("Gr"))
         return "".join(letters)
 
-    def _let_walk(self, letters: list[str]) -> None:
-        """Green for the crossings that nobody drives straight over; who turns over them yields."""
+    def _let_walk(self, letters: list[str], green_only: bool) -> None:
+        """Green for the crossings that nobody drives straight over; who turns over them yields.
+
+        None while anybody still has yellow.
+        """
         green = [i for i, link in enumerate(self.links) if not link.walked and letters[i] == "G"]
         for i, link in enumerate(self.links):
             if not link.walked:
                 continue
             over = [other for other in green if link.roads & self.links[other].roads]
-            free = all(self.links[other].turns for other in over)
+            free = green_only and all(self.links[other].turns for other in over)
             letters[i] = "G" if free else "r"
             for other in over if free else ():
                 letters[other] = "g"

@@ -88,6 +88,43 @@ def test_every_link_of_a_junction_follows_the_group_of_its_approach(
         signals.state("GG")
 
 
+def test_a_walked_network_lets_pedestrians_go_where_nobody_drives_straight_on(
+    grid_folder: Path, tmp_path: Path
+) -> None:
+    network = build_network(load_site(grid_folder), tmp_path, walked=True)
+    assert all(len(edge.lanes) == 2 for edge in network.edges.values())  # no pavement is driven on
+    signals = network.signals["j-00"]
+    state = signals.state("GGrr")
+    walks = [i for i, link in enumerate(signals.links) if link.walked]
+    assert len(walks) == 4
+    assert sorted(state[i] for i in walks) == ["G", "G", "r", "r"]
+    for i in walks:
+        over = [
+            a
+            for a, link in zip(state, signals.links, strict=True)
+            if link.roads & signals.links[i].roads and not link.walked
+        ]
+        assert ("G" in over) == (state[i] == "r")
+    assert {signals.state("yyrr")[i] for i in walks} == {"r"}
+
+
+def test_a_right_turn_goes_on_red_where_it_has_a_lamp(grid_folder: Path, tmp_path: Path) -> None:
+    site = load_site(grid_folder)
+    junction = site.junctions[0]
+    west = msgspec.structs.replace(junction.groups[0], right_on_red=True)
+    lit = msgspec.structs.replace(junction, groups=(west, *junction.groups[1:]))
+    junctions = tuple(lit if j.id == lit.id else j for j in site.junctions)
+    signals = build_network(msgspec.structs.replace(site, junctions=junctions), tmp_path).signals[
+        lit.id
+    ]
+    place = signals.groups.index(west.id)
+    for aspects, shown in (("rrGG", "s"), ("GGrr", "G"), ("yyrr", "y")):
+        state = signals.state(aspects)
+        of_it = {a for a, k in zip(state, signals.links, strict=True) if k.group == place}
+        assert shown in of_it
+    assert signals.state("rrGG").count("s") == 1
+
+
 def test_local_metres_and_degrees_are_each_others_inverse(
     grid_folder: Path, tmp_path: Path
 ) -> None:
@@ -104,15 +141,15 @@ def test_a_site_that_cannot_be_driven_on_is_refused_with_every_fault(
 ) -> None:
     site = load_site(grid_folder)
     first, second = site.junctions[0].groups[:2]
-    stray = msgspec.structs.replace(first, segment="rd-ns22")
-    doubled = msgspec.structs.replace(second, segment="rd-ns00")
+    stray = msgspec.msgspec.structs.replace(first, segment="rd-ns22")
+    doubled = msgspec.msgspec.structs.replace(second, segment="rd-ns00")
     groups = (stray, doubled, *site.junctions[0].groups[2:])
-    junction = msgspec.structs.replace(site.junctions[0], groups=groups)
+    junction = msgspec.msgspec.structs.replace(site.junctions[0], groups=groups)
     a = site.segments[0].line[0]
-    short = msgspec.structs.replace(
+    short = msgspec.msgspec.structs.replace(
         site.segments[0], id="rd-short", line=(a, LonLat(a.lon, a.lat + 2e-5))
     )
-    broken = msgspec.structs.replace(
+    broken = msgspec.msgspec.structs.replace(
         site, junctions=(junction, *site.junctions[1:]), segments=(*site.segments, short)
     )
     with pytest.raises(CityUnusable) as refused:

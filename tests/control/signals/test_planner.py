@@ -298,3 +298,35 @@ def seconds_until_east(asks: float) -> int:
 
 def test_who_asks_for_priority_is_served_sooner() -> None:
     assert seconds_until_east(30.0) < seconds_until_east(0.0)
+
+
+def test_riders_leave_fewer_gaps_than_as_many_cars_lengths_and_fill_their_lane_less() -> None:
+    """The permissive turn from the north against a stream from the south."""
+    sent = []
+    for units, from_m in ((1.0, 60.0), (0.25, 60.0)):
+        stream = tuple(
+            Vehicle(
+                f"s{i}", (SOUTH,), from_m + 12 * i * units, LIMIT_M_S, LIMIT_M_S, "j-in-1", units
+            )
+            for i in range(round(12 / units))
+        )
+        turning = queue(NORTH, 4)
+        planner = Planner(layout(), ())
+        for at_s in range(400):
+            planner.decide(at_s, seen(0, 1, *stream, *turning), {})
+        sent.append(planner.sends(1, 399).sum())
+    assert sent[1] < sent[0]
+
+
+def test_a_mixed_lane_is_thought_to_discharge_more_slowly() -> None:
+    rates = []
+    for units in (1.0, 0.25):
+        planner = Planner(layout(), ())
+        waiting = tuple(
+            Vehicle(str(i), (EAST,), 1.0 + i, 0.0, LIMIT_M_S, "j-in-2", units)
+            for i in range(round(10 / units))
+        )
+        for at_s in range(400):
+            planner.decide(at_s, seen(1, 3 + at_s, *waiting), {})
+        rates.append(planner.sends(3, 399).sum())
+    assert 0 < rates[1] < 0.85 * rates[0]
