@@ -99,9 +99,19 @@ def _ended(layout: Layout, before: Phase, after: Phase) -> list[PedestrianCrossi
 
 
 def _walked(layout: Layout, phase: Phase) -> Phase:
-    if all(phase.state[crossing.signal] != GREEN for crossing in layout.crossings):
+    walks = any(phase.state[crossing.signal] == GREEN for crossing in layout.crossings)
+    if not walks or not _stands(layout, phase):
         return phase
     return structs.replace(phase, duration_s=max(float(WALK_S), phase.duration_s))
+
+
+def _stands(layout: Layout, phase: Phase) -> bool:
+    """Whether a phase is a green one, and no transition in which only a crossing stays green."""
+    walks = {crossing.signal for crossing in layout.crossings}
+    driven = {aspect for place, aspect in enumerate(phase.state) if place not in walks}
+    if set("yYu") & driven:
+        return False
+    return bool(set("Gg") & driven) or phase.state in layout.stages
 
 
 def _named(phase: Phase, duration_s: float) -> dict[str, str]:
@@ -113,7 +123,7 @@ def _attributes(phase: Phase, layout: Layout) -> dict[str, str]:
     aspects = set(phase.state)
     if {"y", "Y"} & aspects:
         return _named(phase, layout.yellow_s)
-    if "u" in aspects or not {"G", "g"} & aspects:
+    if not _stands(layout, phase):
         return _named(phase, phase.duration_s)
     varies = phase.max_s > phase.min_s >= 0
     least_s = layout.min_green_s

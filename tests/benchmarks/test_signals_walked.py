@@ -9,9 +9,10 @@ import libsumo
 import pytest
 import sumolib
 
+from benchmarks.signals.eyes import Faults
 from benchmarks.signals.network import read_network
 from benchmarks.signals.pedestrians import Pedestrians
-from benchmarks.signals.programs import cleared
+from benchmarks.signals.programs import KINDS, STATIC, cleared, programs_of
 from benchmarks.signals.scenario import Phase, Scenario, find, survey
 from benchmarks.signals.simulation import METHODS, Run, simulate
 from control.signals.layout import GREEN, Layout, conflicts, walked_over
@@ -155,3 +156,20 @@ def test_a_wait_is_counted_from_its_first_second_to_the_crossing(
     assert {call.persons for call in waits} == {1}
     assert pedestrians.waited_s == len(waits)
     assert pedestrians.wait_max_s == len(waits) - 1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, STATIC])
+def test_a_crossing_that_stays_green_prolongs_no_transition(
+    kind: str, layouts: dict[str, Layout]
+) -> None:
+    layout = layouts["A0"]
+    one, other = layout.stages
+    at = layout.crossings[0].signal
+    states = [state[:at] + GREEN + state[at + 1 :] for state in (one, "y" * 24, "r" * 24, other)]
+    durations_s = (30.0, 3.0, 2.0, 30.0)
+    phases = [Phase(s, d, d, d) for s, d in zip(states, durations_s, strict=True)]
+    root = ET.fromstring(programs_of(kind, {"A0": phases}, layouts, Faults()))
+    shown = {phase.get("state"): phase.attrib for phase in root.iter("phase")}
+    assert shown[states[1]]["duration"] == "3"
+    assert shown[states[2]]["duration"] == "2"
+    assert "minDur" not in shown[states[2]]
