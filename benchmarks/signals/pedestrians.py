@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import libsumo
 
+from benchmarks.signals.eyes import STILL_M_S
 from benchmarks.signals.network import Network
 from control.signals.observed import Call
-
-STANDS_M_S = 0.1  # as SUMO's own waiting time counts
 
 
 class Pedestrians:
@@ -35,7 +34,7 @@ class Pedestrians:
         for kerb in self._kerbs:
             for person in libsumo.edge.getLastStepPersonIDs(kerb):
                 crossing = libsumo.person.getNextEdge(person)
-                stands = libsumo.person.getSpeed(person) < STANDS_M_S
+                stands = libsumo.person.getSpeed(person) < STILL_M_S
                 before_s = self._since_s.get((person, crossing))
                 if crossing in self._places and (stands or before_s is not None):
                     since_s[person, crossing] = self._seconds if before_s is None else before_s

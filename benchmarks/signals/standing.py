@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import libsumo
 
+from benchmarks.signals.eyes import STILL_M_S
 from benchmarks.signals.network import Network
-
-STANDS_M_S = 0.1  # as SUMO's own waiting time counts
 
 
 class Standing:
@@ -28,7 +27,7 @@ class Standing:
         for road in self._roads:
             for vehicle in libsumo.edge.getLastStepVehicleIDs(road):
                 before_s = self._stood_s.get((road, vehicle), 0)
-                stands = libsumo.vehicle.getSpeed(vehicle) < STANDS_M_S
+                stands = libsumo.vehicle.getSpeed(vehicle) < STILL_M_S
                 if stands and not libsumo.vehicle.isStopped(vehicle):
                     before_s += 1
                     self.wait_max_s = max(self.wait_max_s, before_s)

@@ -20,6 +20,8 @@ DRAIN_OVER_S = 60
 HALF_LIFE_S = 2_400  # of turns and ways: a detour changes them
 AGE_EVERY_S = 60
 LOAD_KEPT = 1 - 1 / 300  # each second, of who has been seen
+LOAD_PRIOR = 0.5  # passenger cars of the usual kind are thought to be among those in view
+NEAR_M = 120.0  # who comes later does not wait with those who are there
 SWEEP_EVERY_S = 5
 DRAIN_VEH_S = 0.3  # of an exit lane on which vehicles stand, before more is known
 TRACKS_MAX = 2_000
@@ -54,6 +56,7 @@ class Learnt:
         self._seconds = 0
         # Persons, vehicles and passenger car units, seen again every second.
         self._load = np.ones((3, self._lanes))
+        self._near = np.zeros((2, self._lanes))  # persons and units, of those in view now
         self.flow_veh_s = np.zeros(self._lanes)
         self._drain_veh_s = np.full(len(layout.exits), DRAIN_VEH_S)
 
@@ -63,9 +66,7 @@ class Learnt:
         crossed = np.zeros(self._lanes)
         for vehicle in seen.vehicles:
             self._follow(at_s, vehicle)
-            for lane in vehicle.lanes:
-                self._load[:, lane] += vehicle.persons, 1.0, vehicle.units
-        self._load *= LOAD_KEPT
+        self._weigh(seen.vehicles)
         for track, movement, units in seen.crossed:
             lane = self._layout.movements[movement].lane
             self._turns[movement] += units
@@ -89,9 +90,11 @@ class Learnt:
 
     @property
     def persons_per_unit(self) -> Floats:
-        """(lanes) how many wait there in place of each passenger car, of late."""
-        persons, _, units = self._load
-        ratio: Floats = persons / units
+        """(lanes) how many wait there in place of each passenger car: a bus is worth its riders."""
+        usual, _, units = self._load
+        persons_near, units_near = self._near
+        prior = LOAD_PRIOR * usual / units
+        ratio: Floats = (persons_near + prior) / (units_near + LOAD_PRIOR)
         return ratio
 
     @property
@@ -106,6 +109,22 @@ class Learnt:
         """(exits) how many leave an exit lane each second while vehicles stand on it."""
         drains: Floats = np.maximum(self._drain_veh_s, 0.0)
         return drains
+
+    def _weigh(self, vehicles: tuple[Vehicle, ...]) -> None:
+        """Who is in view now, by lane; one that may come to several is shared among them."""
+        load = [[0.0] * self._lanes for _ in range(3)]
+        near = [[0.0] * self._lanes for _ in range(2)]
+        for vehicle in vehicles:
+            share = 1.0 / len(vehicle.lanes)
+            for lane in vehicle.lanes:
+                load[0][lane] += vehicle.persons * share
+                load[1][lane] += share
+                load[2][lane] += vehicle.units * share
+                if vehicle.distance_m < NEAR_M:
+                    near[0][lane] += vehicle.persons * share
+                    near[1][lane] += vehicle.units * share
+        self._load = (self._load + np.array(load)) * LOAD_KEPT
+        self._near = np.array(near)
 
     def _forget(self) -> None:
         kept = 0.5 ** (AGE_EVERY_S / HALF_LIFE_S)

@@ -330,3 +330,12 @@ def test_a_mixed_lane_is_thought_to_discharge_more_slowly() -> None:
             planner.decide(at_s, seen(1, 3 + at_s, *waiting), {})
         rates.append(planner.sends(3, 399).sum())
     assert 0 < rates[1] < 0.85 * rates[0]
+
+
+def test_a_full_bus_is_worth_more_than_the_cars_on_the_other_road() -> None:
+    others = tuple(v._replace(persons=1.5) for v in (*queue(NORTH, 3), *queue(SOUTH, 3)))
+    wanted = []
+    for persons in (1.5, 60.0):
+        bus = Vehicle("bus", (EAST,), 1.0, 0.0, LIMIT_M_S, "j-in-2", 1.0, persons)
+        wanted.append(Planner(layout(), ()).decide(0, seen(0, 20, bus, *others), {}))
+    assert wanted == [0, 1]
