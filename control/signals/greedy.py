@@ -55,6 +55,8 @@ class Watched(Struct):
 
     stage: str = ""
     green_since_ns: int = 0
+    green_shown_ns: int = 0  # the same on the controller's clock
+    shown_at_ns: int = 0  # its last report, on the controller's clock
     interval: Interval = Interval.UNKNOWN
     mode: SignalMode = SignalMode.UNKNOWN
     manual: bool = False
@@ -126,9 +128,9 @@ class GreedySignals:
                 continue  # overtaken
             green = state.interval is Interval.GREEN
             if green and (seen.interval is not Interval.GREEN or seen.stage != state.stage):
-                seen.green_since_ns = now.at_ns
+                seen.green_since_ns, seen.green_shown_ns = now.at_ns, state.observed_at_ns
             seen.stage, seen.interval, seen.mode = state.stage, state.interval, state.mode
-            seen.seen_at_ns = shown_at_ns
+            seen.seen_at_ns, seen.shown_at_ns = shown_at_ns, state.observed_at_ns
             seen.green = [
                 group.id
                 for group, aspect in zip(junction.groups, state.aspects, strict=False)
@@ -138,14 +140,18 @@ class GreedySignals:
                 _wait(queue, group_id in seen.green, now.at_ns)
 
     def may_ask(self, junction: Junction, at_ns: int) -> bool:
-        """Whether a change of stage may be asked for now, whoever wants it."""
+        """Whether a change of stage may be asked for now, whoever wants it.
+
+        `safety.py` counts the minimum green by both clocks too, and would refuse an earlier wish.
+        """
         seen = self.watched[junction.id]
+        shown_ns = seen.shown_at_ns - seen.green_shown_ns
         return not (
             seen.manual
             or at_ns - seen.seen_at_ns > STATE_STALE_S * NS * self._stretch
             or seen.mode is not SignalMode.CENTRE
             or seen.interval is not Interval.GREEN
-            or (at_ns - seen.green_since_ns) / NS < junction.min_green_s
+            or min(at_ns - seen.green_since_ns, shown_ns) / NS < junction.min_green_s
             or at_ns - seen.asked_at_ns < ASK_AGAIN_S * NS * self._stretch
         )
 

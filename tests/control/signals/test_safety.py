@@ -4,7 +4,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from causeway.events import (
+    Address,
+    CommandConfirmed,
     CommandRefused,
+    CommandUnconfirmed,
     ControlMode,
     ControlModeChanged,
     EngineStarted,
@@ -12,6 +15,7 @@ from causeway.events import (
     SignalMode,
     SignalsObserved,
     SignalState,
+    SourceLost,
     StageCommanded,
     StageRequested,
     Tick,
@@ -100,15 +104,19 @@ def test_a_controller_that_fell_silent_is_not_commanded(ready):
     assert refusal(ready(to("ew"), after_s=STATE_STALE_NS / NS + 0.1)) == "state_unknown"
 
 
-def test_by_a_fast_clock_a_command_lives_and_a_report_counts_for_longer(ready):
-    ready(EngineStarted(version="1", site_hash="", speed=10.0))
-    (command,) = ready(to("ew"), after_s=49)
+def test_by_a_fast_clock_a_command_lives_and_a_report_counts_for_longer(step, shows):
+    step(EngineStarted(version="1", site_hash="", speed=10.0))
+    for _ in range(26):
+        step(shows("ns"), after_s=1)
+    (command,) = step(to("ew"), after_s=49)
     assert command.expires_at_ns - command.issued_at_ns == 20 * NS
 
 
-def test_by_a_slow_clock_no_limit_is_shorter(ready):
-    ready(EngineStarted(version="1", site_hash="", speed=0.1))
-    (command,) = ready(to("ew"), after_s=4)
+def test_by_a_slow_clock_no_limit_is_shorter(step, shows):
+    step(EngineStarted(version="1", site_hash="", speed=0.1))
+    for _ in range(13):
+        step(shows("ns"), after_s=1)
+    (command,) = step(to("ew"), after_s=4)
     assert command.expires_at_ns - command.issued_at_ns == 2 * NS
 
 
@@ -188,7 +196,7 @@ def test_reports_of_unknown_junctions_and_other_events_change_nothing(ready, sho
     before = ready.core.encode()
     ready(shows("ns", junction="j-99"))
     ready(ControlModeChanged(asset="p-1", mode=ControlMode.MANUAL, operator="an"))
-    assert list(ready.core.step(Tick(), None)) == []
+    assert list(ready.core.step(SourceLost(source="j-01", why=""), None)) == []
     assert ready.core.encode() == before
 
 
@@ -208,6 +216,115 @@ def test_a_controller_whose_clock_is_ahead_is_heard_when_it_has_been_set_right(s
     for _ in range(13):
         step(shows("ns"), after_s=1)
     assert type(step(to("ew"))[0]) is StageCommanded
+
+
+def test_a_controller_whose_clock_is_ahead_by_a_commands_life_is_not_commanded(step, shows):
+    for _ in range(20):
+        step(shows("ns", at_ns=step.at_ns + 4 * NS), after_s=1)
+    assert refusal(step(to("ew"))) == "clock"
+
+
+def test_the_minimum_green_is_not_shortened_by_a_leap_of_the_centres_clock(step, shows):
+    shown_at_ns = step.at_ns
+    for _ in range(8):
+        step(shows("ns", at_ns=shown_at_ns), after_s=1)
+        shown_at_ns += NS
+    step(shows("ns", at_ns=shown_at_ns), after_s=4)  # of which three did not pass
+    assert refusal(step(to("ew"))) == "minimum_green"
+
+
+def test_when_the_centres_clock_stands_still_nothing_is_commanded_until_it_goes_on(ready, shows):
+    ready(Tick(), Tick())
+    assert type(ready(to("ew"))[0]) is StageCommanded
+    ready(Tick())
+    assert refusal(ready(to("ew"))) == "clock"
+    ready(Tick(), after_s=1)
+    assert refusal(ready(to("ew"))) == "state_unknown"
+    for _ in range(13):
+        ready(shows("ns"), after_s=1)
+    assert type(ready(to("ew"))[0]) is StageCommanded
+
+
+def test_after_a_start_a_state_from_before_is_not_known(ready):
+    ready(EngineStarted(version="1", site_hash=""))
+    assert refusal(ready(to("ew"))) == "state_unknown"
+
+
+def test_after_a_start_a_command_of_the_run_before_may_still_be_under_way(site, bench, shows):
+    junction = msgspec.structs.replace(site.junctions[0], min_green_s=2.0)
+    step = bench(SignalSafety(msgspec.structs.replace(site, junctions=(junction,))))
+    for _ in range(7):
+        step(shows("ns"), after_s=1)
+    assert refusal(step(to("ew"))) == "pending"
+    step(shows("ns"), after_s=1)
+    assert type(step(to("ew"))[0]) is StageCommanded
+
+
+@pytest.mark.parametrize(
+    ("stage", "aspects"), [("ns", "rrGG"), ("ns", "rrrr"), ("", "GGrr"), ("other", "GGrr")]
+)
+def test_lamps_that_are_not_those_of_the_reported_stage_are_an_unknown_state(
+    ready, shows, stage, aspects
+):
+    for _ in range(13):
+        ready(shows(stage, aspects=aspects), after_s=1)
+    assert refusal(ready(to("ew"))) == "state_unknown"
+
+
+def outcome(kind, sequence, target="j-01"):
+    about = {"command": Address(1, 1), "target": target, "sequence": sequence}
+    if kind is CommandConfirmed:
+        return CommandConfirmed(took_ns=1, **about)
+    return CommandUnconfirmed(why="", **about)
+
+
+@pytest.fixture
+def ask(ready, shows):
+    """Asks for the other stage once nothing else stands against it; gives the answer."""
+
+    def again(after_s=10):
+        for _ in range(after_s):
+            ready(shows("ns"), after_s=1)
+        (answer,) = ready(to("ew"))
+        return answer
+
+    return again
+
+
+def test_a_controller_that_twice_did_nothing_is_left_alone_for_a_minute(ready, ask):
+    ready(outcome(CommandUnconfirmed, ask().sequence))
+    ready(outcome(CommandUnconfirmed, ask().sequence))
+    assert ask(59).interlock == "disobeyed"
+    again = ask(1)
+    assert type(again) is StageCommanded
+    ready(outcome(CommandUnconfirmed, again.sequence))
+    assert ask().interlock == "disobeyed"
+
+
+def test_a_controller_that_has_obeyed_may_miss_a_command_again(ready, ask):
+    ready(outcome(CommandUnconfirmed, ask().sequence))
+    ready(outcome(CommandConfirmed, ask().sequence))
+    ready(outcome(CommandUnconfirmed, ask().sequence))
+    assert type(ask()) is StageCommanded
+
+
+def test_what_became_of_other_commands_is_not_held_against_a_controller(ready, ask):
+    command = ask()
+    ready(outcome(CommandUnconfirmed, command.sequence - 1))
+    ready(outcome(CommandUnconfirmed, command.sequence, target="p-1"))
+    ready(outcome(CommandUnconfirmed, command.sequence))
+    assert type(ask()) is StageCommanded
+
+
+def test_a_restored_layer_knows_what_is_under_way_and_that_the_clock_stands(site, bench, ready):
+    ready(to("ew"))
+    ready(Tick(), Tick())
+    restored = bench(SignalSafety(site))
+    restored.core.restore(ready.core.encode())
+    restored.at_ns = ready.at_ns
+    assert refusal(restored(to("ew"))) == "pending"
+    restored(Tick())
+    assert refusal(restored(to("ew"))) == "clock"
 
 
 def test_conflicting_groups_are_found_in_green_and_yellow(site):
