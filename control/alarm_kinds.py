@@ -58,6 +58,27 @@ KINDS: dict[str, Kind] = {
         "{name} still {open} % open at a tide of {outside_en} m (closes at {closing_en} m)",
     ),
     "signal": Kind("SIG-{}", 1, 5, "Đèn {name}: {what_vi}", "Signals {name}: {what_en}"),
+    "signal_local": Kind(
+        "SIG-{}-LOCAL",
+        30,
+        5,
+        "Đèn {name} chạy theo chương trình tại chỗ, không nghe trung tâm",
+        "Signals {name} go by their own plan and do not hear the centre",
+    ),
+    "clock": Kind(
+        "CLOCK-{}",
+        10,
+        10,
+        "Đồng hồ tủ đèn {name} sai giờ: trung tâm không ra lệnh",
+        "Clock of the controller at {name} is wrong: it is given no commands",
+    ),
+    "centre_clock": Kind(
+        "CLOCK-{}",
+        0,
+        10,
+        "Đồng hồ {name} sai giờ: không nút giao nào được ra lệnh",
+        "Clock of {name} is wrong: no junction is given commands",
+    ),
 }
 FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
 TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
@@ -83,3 +104,6 @@ PUMP_FAULT_PRIORITY = 2
 GATE_FAULT_PRIORITY = 2
 GATE_OPEN_PRIORITY = 1
 SIGNAL_PRIORITY = 1
+SIGNAL_LOCAL_PRIORITY = 3
+CLOCK_PRIORITY = 3
+CENTRE_CLOCK_PRIORITY = 1

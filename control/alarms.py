@@ -78,11 +78,15 @@ class Alarms:
             case AlarmUnshelveRequested():
                 yield from self._take_back(event, now)
             case Tick():
+                yield from self._changes(event, now)
                 for tag in list(self._alarms):
                     yield from self._pass_time(tag, now.at_ns)
             case _:
-                for change in self._conditions.changes(event, now.at_ns):
-                    yield from self._take(change, now)
+                yield from self._changes(event, now)
+
+    def _changes(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
+        for change in self._conditions.changes(event, now.at_ns):
+            yield from self._take(change, now)
 
     def _take(self, change: Change, now: Now) -> Iterator[AnyEvent]:
         alarm = self._alarms.get(change.alarm)

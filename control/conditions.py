@@ -32,6 +32,7 @@ from causeway.events import (
     SignalState,
     SourceLost,
     SourceReached,
+    Tick,
     TideLevelChanged,
     WatchdogObserved,
 )
@@ -39,6 +40,8 @@ from causeway.site import Gate, Junction, Site
 from control.alarm_kinds import (
     CAMERA_PRIORITY,
     CAMERA_WORDS,
+    CENTRE_CLOCK_PRIORITY,
+    CLOCK_PRIORITY,
     COMMAND_PRIORITY,
     FLOOD_PRIORITY,
     GATE_FAULT_PRIORITY,
@@ -47,12 +50,15 @@ from control.alarm_kinds import (
     KINDS,
     PUMP_FAULT_PRIORITY,
     ROMAN,
+    SIGNAL_LOCAL_PRIORITY,
     SIGNAL_PRIORITY,
     TAKEOVER_PRIORITY,
     TIDE_PRIORITY,
 )
+from control.clocks import Clocks
 from control.signals.safety import conflicting
 
+CENTRE = "centre"  # an asset that no site has: the control room itself
 OPEN_RATIO = 0.02  # a gate that is less open is closed
 OUTSIDE_BAND_M = 0.05  # the tide must fall so far below the closing level before a gate may be open
 GRACE_NS = 45 * 1_000_000_000  # after a start: who has not spoken by then is silent
@@ -92,6 +98,7 @@ class _State(Struct):
     incidents: dict[str, list[str]] = {}  # the open ones, by alarm
     gates_open: list[str] = []
     grace_until_ns: int = 0
+    clocks: Clocks = msgspec.field(default_factory=Clocks)
 
 
 class Conditions:
@@ -112,6 +119,7 @@ class Conditions:
             CommandConfirmed,
             ReadingsObserved,
             SignalsObserved,
+            Tick,
         }
     )
 
@@ -133,7 +141,11 @@ class Conditions:
         match event:
             case EngineStarted():
                 self._state.grace_until_ns = at_ns + int(GRACE_NS * event.stretch)
+                self._state.clocks.start(event.stretch)
                 yield from self._no_incidents()
+            case Tick():
+                self._state.clocks.tick(at_ns)
+                yield from self._clocks(at_ns)
             case InundationChanged():
                 yield from self._flood(event)
             case TideLevelChanged():
@@ -157,8 +169,10 @@ class Conditions:
             case ReadingsObserved():
                 yield from self._readings(event)
             case SignalsObserved():
+                self._state.clocks.hear(event.states, self._junctions, at_ns)
+                yield from self._clocks(at_ns)
                 for state in event.states:
-                    yield from self._signal(state)
+                    yield from self._signal(state, self._grace_s(at_ns))
             case _:
                 pass
 
@@ -308,7 +322,21 @@ class Conditions:
             self._state.gates_open.remove(gate.id)
             yield self._normal("gate_open", gate.id)
 
-    def _signal(self, state: SignalState) -> Iterator[Change]:
+    def _clocks(self, at_ns: int) -> Iterator[Change]:
+        """The centre's clock, or those of single controllers; not all of them for its fault."""
+        clocks = self._state.clocks
+        if clocks.centre_is_off:
+            yield from self._holds("centre_clock", CENTRE, CENTRE_CLOCK_PRIORITY)
+        else:
+            yield self._normal("centre_clock", CENTRE)
+        for junction, off_s in clocks.off_s.items():
+            if off_s and not (clocks.is_outvoted or clocks.centre_is_off):
+                grace_s = self._grace_s(at_ns)
+                yield from self._holds("clock", junction, CLOCK_PRIORITY, grace_s)
+            else:
+                yield self._normal("clock", junction)
+
+    def _signal(self, state: SignalState, grace_s: float) -> Iterator[Change]:
         junction = self._junctions.get(state.junction)
         if junction is None:
             return
@@ -320,6 +348,10 @@ class Conditions:
             yield from self._holds(
                 "signal", junction.id, SIGNAL_PRIORITY, what_vi=what_vi, what_en=what_en
             )
+        if wrong is None and state.mode is SignalMode.LOCAL:
+            yield from self._holds("signal_local", junction.id, SIGNAL_LOCAL_PRIORITY, grace_s)
+        else:
+            yield self._normal("signal_local", junction.id)
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(self._state)
@@ -359,6 +391,7 @@ def _names(site: Site) -> dict[str, _Name]:
     stations = {s.id: s.name for s in site.stations}
     plain = (site.segments, site.gauges, site.junctions, site.plcs, site.gates, site.signs)
     names = {asset.id: _Name(asset.name, asset.name) for assets in plain for asset in assets}
+    names[CENTRE] = _Name("trung tâm", "the centre")
     for camera in site.cameras:
         street = streets.get(camera.segment, camera.segment)
         name = camera.name if street in camera.name else f"{camera.name} ({street})"

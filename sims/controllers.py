@@ -137,6 +137,7 @@ class SignalController:
     def tick(self, now_ns: int) -> bool:
         """Let time pass; True when the lamps or the mode have changed."""
         before = (self._interval, self._stage, self._mode, self._fault)
+        self._since_ns = min(self._since_ns, now_ns)  # its clock was set back: begin again
         self._monitor(now_ns)
         if not self._fault:
             self._mode = self._who_decides(now_ns)

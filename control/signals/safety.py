@@ -29,6 +29,7 @@ from msgspec import Struct
 from causeway.events import (
     AnyEvent,
     CommandConfirmed,
+    CommandExpired,
     CommandRefused,
     CommandUnconfirmed,
     ControlMode,
@@ -52,6 +53,7 @@ STATE_STALE_NS = 5 * NS
 STANDSTILL_TICKS = 3  # at one and the same time: there is one each second
 DISOBEYED_MAX = 2  # one command may be lost, or meet a change of the controller's own
 LEFT_ALONE_S = 60.0
+OUTCOME_S = 10.0  # over its life and the change-over; scada/confirmations.py takes less
 OPERATOR = "operator:"
 
 
@@ -64,6 +66,7 @@ class _Seen(Struct):
     green_shown_ns: int = 0  # the same on the controller's clock
     sequence: int = 0
     pending_until_ns: int = 0  # by the clock of the controller: it is that which refuses late ones
+    awaited_until_ns: int = 0  # what became of the last command is not known yet
     manual: bool = False
     disobeyed: int = 0
     alone_until_ns: int = 0
@@ -110,6 +113,7 @@ class SignalSafety:
             SignalsObserved,
             ControlModeChanged,
             CommandConfirmed,
+            CommandExpired,
             CommandUnconfirmed,
             Tick,
         }
@@ -132,7 +136,9 @@ class SignalSafety:
                 self._seen[event.asset].manual = event.mode is ControlMode.MANUAL
             case StageRequested():
                 yield self._answer(event, now)
-            case CommandConfirmed() | CommandUnconfirmed() if event.target in self._seen:
+            case CommandConfirmed() | CommandExpired() | CommandUnconfirmed() if (
+                event.target in self._seen
+            ):
                 self._note_outcome(event, now)
             case Tick():
                 self._ticks = self._ticks + 1 if now.at_ns == self._tick_at_ns else 1
@@ -150,16 +156,19 @@ class SignalSafety:
         for seen in self._seen.values():
             seen.state = None
 
-    def _note_outcome(self, event: CommandConfirmed | CommandUnconfirmed, now: Now) -> None:
+    def _note_outcome(
+        self, event: CommandConfirmed | CommandExpired | CommandUnconfirmed, now: Now
+    ) -> None:
         seen = self._seen[event.target]
         if event.sequence != seen.sequence:
             return  # of an earlier command
+        seen.awaited_until_ns = 0
         if isinstance(event, CommandConfirmed):
             seen.disobeyed = 0
-            return
-        seen.disobeyed += 1
-        if seen.disobeyed >= DISOBEYED_MAX:
-            seen.alone_until_ns = now.at_ns + int(LEFT_ALONE_S * NS)
+        elif isinstance(event, CommandUnconfirmed):  # an expired one never reached it
+            seen.disobeyed += 1
+            if seen.disobeyed >= DISOBEYED_MAX:
+                seen.alone_until_ns = now.at_ns + int(LEFT_ALONE_S * NS)
 
     def _is_stale(self, seen: _Seen, at_ns: int) -> bool:
         return at_ns - seen.seen_at_ns > STATE_STALE_NS * self._stretch
@@ -181,22 +190,28 @@ class SignalSafety:
         seen.sequence = newest(seen.sequence, state.sequence)
 
     def _goes_on(self, seen: _Seen, state: SignalState, at_ns: int) -> bool:
-        """Whether a report tells of the green that the one before told of."""
+        """Whether a report tells of the green that the one before told of.
+
+        Where a change-over fits between them there may have been another.
+        """
         before = seen.state
         return (
             before is not None
             and before.interval is Interval.GREEN
             and before.stage == state.stage
-            and before.observed_at_ns <= state.observed_at_ns
+            and 0 <= state.observed_at_ns - before.observed_at_ns <= self._change_ns(state.junction)
             and not self._is_stale(seen, at_ns)
             and not clock_off_s(state, at_ns, self._stretch)
         )
 
     def _over_at_ns(self, junction: str, now: Now) -> int:
         """When a command of this moment has been obeyed, or is not going to be."""
+        expires_at_ns = now.at_ns + int(COMMAND_EXPIRES_NS * self._stretch)
+        return expires_at_ns + self._change_ns(junction)
+
+    def _change_ns(self, junction: str) -> int:
         known = self._junctions[junction]
-        change_ns = int((known.yellow_s + known.all_red_s) * NS)
-        return now.at_ns + int(COMMAND_EXPIRES_NS * self._stretch) + change_ns
+        return int((known.yellow_s + known.all_red_s) * NS)
 
     def _answer(self, request: StageRequested, now: Now) -> AnyEvent:
         refusal = self._refusal(request, now.at_ns)
@@ -208,6 +223,8 @@ class SignalSafety:
         seen = self._seen[request.junction]
         seen.sequence = following(seen.sequence)
         seen.pending_until_ns = self._over_at_ns(request.junction, now)
+        outcome_ns = int(OUTCOME_S * self._stretch * NS)
+        seen.awaited_until_ns = seen.pending_until_ns + outcome_ns
         return StageCommanded(
             junction=request.junction,
             stage=request.stage,
@@ -274,6 +291,8 @@ class SignalSafety:
             return "minimum_green", f"green for {green_s:.1f} s of {junction.min_green_s:.1f} s"
         if seen.seen_at_ns < seen.pending_until_ns:
             return "pending", "an earlier command may not yet be shown"
+        if at_ns < seen.awaited_until_ns:  # a new one would hide that it was not obeyed
+            return "pending", "what became of the earlier command is not yet known"
         return None
 
     def encode(self) -> bytes:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from causeway.events import (
     Address,
     CommandConfirmed,
+    CommandExpired,
     CommandRefused,
     CommandUnconfirmed,
     ControlMode,
@@ -147,8 +148,10 @@ def test_a_second_request_waits_until_the_first_is_shown_or_its_time_is_over(rea
     ready(to("ew"))
     ready(shows("ns"), after_s=1)
     assert refusal(ready(to("ew"))) == "pending"
-    for _ in range(6):
+    for _ in range(15):
         ready(shows("ns"), after_s=1)
+    assert refusal(ready(to("ew"))) == "pending"
+    ready(shows("ns"), after_s=1)
     (again,) = ready(to("ew"))
     assert again.sequence == 2
 
@@ -165,6 +168,14 @@ def test_the_minimum_green_is_counted_from_the_first_green_report(step, shows):
 def test_a_gap_in_the_reports_starts_the_minimum_green_again(ready, shows):
     ready(shows("ns"), after_s=STATE_STALE_NS / NS + 1)
     assert refusal(ready(to("ew"))) == "minimum_green"
+
+
+def test_reports_between_which_a_change_over_fits_are_not_of_one_green(step, shows):
+    step(EngineStarted(version="1", site_hash="", speed=10.0))
+    for _ in range(5):
+        step(shows("ns"), after_s=5)
+    step(shows("ns"), after_s=5.1)
+    assert refusal(step(to("ew"))) == "minimum_green"
 
 
 def test_a_new_stage_starts_the_minimum_green_again_even_if_its_change_over_was_missed(
@@ -235,7 +246,7 @@ def test_the_minimum_green_is_not_shortened_by_a_leap_of_the_centres_clock(step,
 
 def test_when_the_centres_clock_stands_still_nothing_is_commanded_until_it_goes_on(ready, shows):
     ready(Tick(), Tick())
-    assert type(ready(to("ew"))[0]) is StageCommanded
+    assert refusal(ready(to("ns"))) == "no_change"
     ready(Tick())
     assert refusal(ready(to("ew"))) == "clock"
     ready(Tick(), after_s=1)
@@ -282,7 +293,7 @@ def outcome(kind, sequence, target="j-01"):
 def ask(ready, shows):
     """Asks for the other stage once nothing else stands against it; gives the answer."""
 
-    def again(after_s=10):
+    def again(after_s=20):
         for _ in range(after_s):
             ready(shows("ns"), after_s=1)
         (answer,) = ready(to("ew"))
@@ -294,11 +305,20 @@ def ask(ready, shows):
 def test_a_controller_that_twice_did_nothing_is_left_alone_for_a_minute(ready, ask):
     ready(outcome(CommandUnconfirmed, ask().sequence))
     ready(outcome(CommandUnconfirmed, ask().sequence))
-    assert ask(59).interlock == "disobeyed"
+    assert ask(39).interlock == "disobeyed"
+    assert ask().interlock == "disobeyed"
     again = ask(1)
     assert type(again) is StageCommanded
     ready(outcome(CommandUnconfirmed, again.sequence))
     assert ask().interlock == "disobeyed"
+
+
+def test_a_command_that_never_left_is_not_held_against_a_controller(ready, ask):
+    for _ in range(3):
+        command = ask(8)
+        about = {"command": Address(1, 1), "target": "j-01", "sequence": command.sequence}
+        ready(CommandExpired(why="", **about))
+    assert type(ask(8)) is StageCommanded
 
 
 def test_a_controller_that_has_obeyed_may_miss_a_command_again(ready, ask):
