@@ -34,6 +34,7 @@ from causeway.events import (
 from causeway.streams import STREAMS
 
 COMMAND_TYPES: tuple[type, ...] = get_args(AnyCommand)
+AHEAD_NS_MAX = 1_000_000_000
 QUEUE_MAX = STREAMS[COMMAND_TYPES[0]].bound
 
 Put = Callable[[AnyEvent], Awaitable[asyncio.Future[int]]]
@@ -128,7 +129,9 @@ class CommandEdge:
         )
 
     def _late(self, command: AnyCommand) -> bool:
-        return self._clock.now_ns() >= command.expires_at_ns
+        """Also one of a later time: the clock has been set back, and it would live for too long."""
+        now_ns = self._clock.now_ns()
+        return now_ns >= command.expires_at_ns or command.issued_at_ns > now_ns + AHEAD_NS_MAX
 
     async def _expire(self, waiting: _Waiting, why: str) -> None:
         expired = CommandExpired(

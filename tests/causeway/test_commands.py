@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from causeway.clock import WallClock
+from causeway.clock import ManualClock, WallClock
 from causeway.commands import CommandEdge
-from causeway.events import Address, AnyCommand, AnyEvent, StageCommanded, Step
+from causeway.events import Address, AnyCommand, AnyEvent, CommandExpired, StageCommanded, Step
 
 NS = 1_000_000_000
 
@@ -41,3 +41,31 @@ async def test_an_edge_ends_when_it_is_told_to_just_as_a_device_takes_a_command(
     done, _ = await asyncio.wait({running}, timeout=5)
     running.cancel()
     assert done
+
+
+async def test_a_command_made_before_the_clock_was_set_back_never_leaves() -> None:
+    clock = ManualClock(100 * NS)
+    said: asyncio.Queue[AnyEvent] = asyncio.Queue()
+
+    async def put(event: AnyEvent) -> asyncio.Future[int]:
+        said.put_nowait(event)
+        journalled = asyncio.get_running_loop().create_future()
+        journalled.set_result(1)
+        return journalled
+
+    async def write(_command: AnyCommand, _address: Address) -> None:
+        raise AssertionError("it has left")
+
+    edge = CommandEdge(lambda _: True, write, put, clock)
+    command = StageCommanded(
+        junction="j-1",
+        stage="n-s",
+        sequence=1,
+        issued_at_ns=700 * NS,
+        expires_at_ns=702 * NS,
+    )
+    edge.show(1, Step(writer="w", at_ns=700 * NS, events=(command,)))
+    running = asyncio.create_task(edge.run())
+    async with asyncio.timeout(5):
+        assert type(await said.get()) is CommandExpired
+    running.cancel()
