@@ -31,7 +31,7 @@ CITIES = ROOT / "sims" / "cities"
 SCENARIOS = ROOT / "sims" / "scenarios"
 DEMO_DATA = Path("var") / "demo"
 DEMO_RUNS_KEPT = 3
-BENCHMARKS = ("store", "replay", "modbus", "wall", "detectors", "ingest")
+BENCHMARKS = ("store", "replay", "modbus", "wall", "detectors", "ingest", "safety")
 
 
 class Unusable(Exception):

@@ -244,6 +244,13 @@ def test_the_minimum_green_is_not_shortened_by_a_leap_of_the_centres_clock(step,
     assert refusal(step(to("ew"))) == "minimum_green"
 
 
+def test_the_minimum_green_is_not_shortened_by_a_leap_of_the_controllers_clock(step, shows):
+    step(shows("ns"))
+    for _ in range(9):
+        step(shows("ns", at_ns=step.at_ns + int(2.9 * NS)), after_s=1)  # 1.9 s ahead
+    assert refusal(step(to("ew"))) == "minimum_green"
+
+
 def test_when_the_centres_clock_stands_still_nothing_is_commanded_until_it_goes_on(ready, shows):
     ready(Tick(), Tick())
     assert refusal(ready(to("ns"))) == "no_change"
