@@ -231,6 +231,32 @@ def _eval_signals_run(options: argparse.Namespace) -> int:
     return code
 
 
+def _eval_drainage(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    evaluation = import_module("benchmarks.drainage.evaluation")
+    asked = evaluation.Options(
+        names=tuple(dict.fromkeys(options.names)),
+        controllers=options.controllers or evaluation.CONTROLLERS,
+        perturb=options.perturb,
+        runs=options.runs,
+        seed=options.seed,
+        jobs=options.jobs,
+        out=options.out,
+    )
+    found = evaluation.drainage_eval(asked, _say)
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+    return 0
+
+
+def _eval_drainage_run(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    code: int = import_module("benchmarks.drainage.workers").run_main()
+    return code
+
+
 def _field_water(options: argparse.Namespace) -> int:
     from sims.field import water_main
 
@@ -416,6 +442,23 @@ def _add_eval(commands: Commands) -> None:
     signals.add_argument("--out", type=Path, metavar="FOLDER", help=what)
     signals.add_argument("--json", action="store_true")
 
+    drainage = kinds.add_parser("drainage", help="pump and gate control on SWMM networks")
+    drainage.set_defaults(run=_eval_drainage)
+    what = "theta, alpha, beta, gamma, delta, epsilon, zeta of pystorms, or a SWMM project (.inp)"
+    drainage.add_argument("names", nargs="+", metavar="NAME|FILE", help=what)
+    what = "some of causeway, uncontrolled, rules, equal_filling (default: all)"
+    drainage.add_argument("--controllers", type=_list, default=(), metavar="A,B", help=what)
+    what = "also on N storms that differ from the model: rain, a dead sensor, a stuck gate"
+    drainage.add_argument("--perturb", type=int, default=0, metavar="N", help=what)
+    what = "runs of SWMM that a search may take, fewer on great networks (default: 400)"
+    drainage.add_argument("--runs", type=_whole, default=400, metavar="N", help=what)
+    drainage.add_argument("--seed", type=int, default=1, help="draws those storms (default: 1)")
+    what = "simulations at once (default: one a core)"
+    drainage.add_argument("--jobs", type=_whole, metavar="N", help=what)
+    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
+    drainage.add_argument("--out", type=Path, metavar="FOLDER", help=what)
+    drainage.add_argument("--json", action="store_true")
+
 
 def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser("demo", help="the centre and the simulated city, all embedded")
@@ -495,6 +538,9 @@ def _add_children(commands: Commands) -> None:
 
     run = commands.add_parser("eval-signals-run")
     run.set_defaults(run=_eval_signals_run)
+
+    run = commands.add_parser("eval-drainage-run")
+    run.set_defaults(run=_eval_drainage_run)
 
     for name, run_it in (("vision", _vision), ("signal-planner", _signal_planner)):
         worker = commands.add_parser(name)

@@ -1,0 +1,1 @@
+"""What `causeway eval drainage` compares: pump and gate control on SWMM networks."""

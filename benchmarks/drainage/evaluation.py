@@ -1,0 +1,154 @@
+"""Evaluates pump and gate control on SWMM networks: `causeway eval drainage`.
+
+In come names of pystorms scenarios or SWMM projects; each is surveyed, causeway searches a law on
+the model, and every controller is run on it. With `perturb` the storms that come differ from the
+model: other rain, a dead level sensor, a stuck gate. What comes out goes on to `report.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from tqdm import tqdm
+
+from benchmarks.drainage.case import Case, Found, find
+from benchmarks.drainage.planning import BASELINES, plan
+from benchmarks.drainage.report import Compared, Report, plot, table
+from benchmarks.drainage.simulation import Fault, Trial
+from benchmarks.drainage.workers import Asked, Workers
+from causeway.children import Children
+from causeway.cli import Unusable
+
+OURS = "causeway"
+CONTROLLERS = (OURS, *BASELINES)
+RUNS = 400
+NOMINAL = (1.0,)
+MEMBERS = (0.8, 1.0, 1.25)  # rain of the forecast's members, where the storm may differ
+RAIN_RATIOS = (0.7, 1.3)
+STOP_TIMEOUT_S = 2.0  # a run has nothing to save
+
+Say = Callable[[str], None]
+
+
+class Options(Struct, frozen=True):
+    """What is evaluated; `perturb` is how many other storms, `runs` what a search may take."""
+
+    names: tuple[str, ...]
+    controllers: tuple[str, ...] = CONTROLLERS
+    perturb: int = 0
+    runs: int = RUNS
+    seed: int = 1
+    jobs: int | None = None
+    out: Path | None = None
+
+
+def drainage_eval(options: Options, say: Say) -> dict[str, object]:
+    """Run all, say the table, write the plots; gives what `--json` prints."""
+    unknown = [name for name in options.controllers if name not in CONTROLLERS]
+    if unknown:
+        raise Unusable(f"no controller {unknown[0]!r}; expected some of {', '.join(CONTROLLERS)}")
+    found = [find(name) for name in options.names]
+    names = [one.name for one in found]
+    doubles = [name for name in names if names.count(name) > 1]
+    if doubles:
+        raise Unusable(f"two networks are named {doubles[0]!r}: results are by name")
+    report = asyncio.run(_evaluate(options, found))
+    text = table(report)
+    say(text)
+    numbers = report.found()
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "drainage.txt").write_text(text + "\n")
+        written = msgspec.json.format(msgspec.json.encode(numbers), indent=2)
+        (options.out / "drainage.json").write_bytes(written)
+        for file in plot(report, options.out, say):
+            say(f"written: {file}")
+    return numbers
+
+
+async def _evaluate(options: Options, found: Sequence[Found]) -> Report:
+    with tempfile.TemporaryDirectory(prefix="causeway-eval-") as name:
+        children = Children(Path(name) / "log")
+        workers = Workers(children, options.jobs or _cores())
+        try:
+            cases = [await _survey(one, workers) for one in found]
+            report = Report(options.controllers, [])
+            for case in cases:
+                report.compared.append(await _compare(case, options, workers))
+            return report
+        finally:
+            await children.stop_all(STOP_TIMEOUT_S)
+
+
+async def _survey(found: Found, workers: Workers) -> Case:
+    case = (await workers.ask(Asked(found=found), fresh=True)).case
+    assert case is not None
+    return case
+
+
+async def _compare(case: Case, options: Options, workers: Workers) -> Compared:
+    compared = Compared(case)
+    with _bar(case.name) as bar:
+
+        async def run(trial: Trial) -> None:
+            outcome = (await workers.ask(Asked(trial=trial), fresh=True)).outcome
+            assert outcome is not None
+            compared.add(_shown(trial), trial.fault, outcome)
+            bar.update(1)
+
+        await run(Trial(case, "uncontrolled"))
+        node_steps = case.nodes * compared.outcomes["uncontrolled"].steps
+        others = [name for name in options.controllers if name not in (OURS, "uncontrolled")]
+        await asyncio.gather(*(run(Trial(case, name)) for name in others))
+        faults = _faults(case, options)
+        others.append("uncontrolled")
+        await asyncio.gather(*(run(Trial(case, n, (), f)) for f in faults for n in others))
+        if OURS not in options.controllers:
+            return compared
+        budget = options.runs, node_steps, workers, bar.update
+        compared.plan = best = await plan(case, NOMINAL, *budget)
+        await run(Trial(case, best.controller, best.parameters, ours=True))
+        if faults:
+            compared.hedged = best = await plan(case, MEMBERS, *budget)
+            mine = (Trial(case, best.controller, best.parameters, f, ours=True) for f in faults)
+            await asyncio.gather(*(run(trial) for trial in mine))
+    return compared
+
+
+def _shown(trial: Trial) -> str:
+    return OURS if trial.ours else trial.controller
+
+
+def _faults(case: Case, options: Options) -> list[Fault]:
+    """The storms that come: rain, dead sensor and stuck gate drawn by the seed."""
+    rng = np.random.default_rng(options.seed)
+    return [
+        Fault(
+            rain_ratio=round(float(rng.uniform(*RAIN_RATIOS)), 3),
+            dead=int(rng.integers(len(case.assets))),
+            stuck=int(rng.integers(len(case.assets))),
+        )
+        for _ in range(options.perturb)
+    ]
+
+
+def _bar(name: str) -> tqdm[NoReturn]:
+    return tqdm(
+        desc=name,
+        unit="run",
+        file=sys.stderr,
+        mininterval=0.5 if sys.stderr.isatty() else 30.0,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

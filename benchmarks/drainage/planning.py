@@ -1,0 +1,136 @@
+"""Finds a law for a network by running SWMM: what is done before a storm, on its forecast.
+
+In come a case and the members of the forecast (rain ratios); out comes a `Plan`, the controller and
+parameters that cost least on them. `uncontrolled`, `rules` and `equal_filling` are always among the
+candidates. The search itself is `control/inundation/search.py`; here its points become runs. It
+strides over routing steps; the last few candidates are compared at every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+import numpy as np
+from msgspec import Struct
+
+from benchmarks.drainage.case import Case
+from benchmarks.drainage.simulation import Fault, Outcome, Trial
+from benchmarks.drainage.workers import Asked, Workers
+from control.inundation.release import starting_parameters
+from control.inundation.search import CrossEntropy
+
+BASELINES = ("uncontrolled", "rules", "equal_filling")
+LAW = "feedback"
+POINTS = 24  # a round
+STRIDES = 600  # of a planner's run, about
+STRIDE_MIN_S, STRIDE_MAX_S = 60, 300
+NODE_STEPS_MAX = 2e9  # in all of a search's runs: some 40 minutes of one core
+FINALISTS = 3
+SEED = 1
+
+
+class Plan(Struct, frozen=True):
+    """What was decided before the storm; `expected_ratio` is its cost to uncontrolled's."""
+
+    controller: str
+    parameters: tuple[float, ...]
+    expected_ratio: float
+    runs: int
+
+
+async def plan(
+    case: Case,
+    members: Sequence[float],
+    runs_max: int,
+    node_steps: float,
+    workers: Workers,
+    progress: Callable[[int], object],
+) -> Plan:
+    """Search with at most `runs_max` runs, of which each has about `node_steps` steps of nodes."""
+    stride_s = int(min(STRIDE_MAX_S, max(STRIDE_MIN_S, case.seconds / STRIDES // 60 * 60)))
+    costs = _Costs(case, members, workers, progress)
+    await costs.reckon(stride_s)
+    rounds = int(min(runs_max, NODE_STEPS_MAX / node_steps) / (POINTS * len(members)))
+    search = CrossEntropy(starting_parameters(len(case.assets)), POINTS, SEED)
+    tried: list[tuple[float, tuple[float, ...]]] = []
+    for _ in range(max(2, rounds)):
+        points = [tuple(map(float, point)) for point in search.ask()]
+        found = await costs.of([(LAW, point) for point in points], stride_s)
+        search.tell(found)
+        best = int(np.argmin(found))
+        tried.append((found[best], points[best]))
+    return await _the_best(costs, tried)
+
+
+async def _the_best(costs: _Costs, tried: list[tuple[float, tuple[float, ...]]]) -> Plan:
+    """The finalists and the baselines at every step, by the worse of both scores."""
+    await costs.reckon(0)
+    laws = [parameters for _, parameters in sorted(tried)[:FINALISTS]]
+    candidates = [(name, ()) for name in BASELINES] + [(LAW, law) for law in laws]
+    ratios = await costs.of(candidates, 0)
+    best = int(np.argmin(ratios))
+    name, parameters = candidates[best]
+    return Plan(name, parameters, round(ratios[best], 4), costs.runs)
+
+
+class _Costs:
+    """Runs candidates on every member; a cost is relative to uncontrolled on the same one."""
+
+    def __init__(
+        self,
+        case: Case,
+        members: Sequence[float],
+        workers: Workers,
+        progress: Callable[[int], object],
+    ) -> None:
+        self._case, self._members = case, members
+        self._workers, self._progress = workers, progress
+        self._uncontrolled: list[Outcome] = []
+        self.runs = 0
+
+    async def reckon(self, stride_s: int) -> None:
+        """Learn what uncontrolled costs at this stride."""
+        self._uncontrolled = await self._outcomes([("uncontrolled", ())], stride_s)
+
+    async def of(
+        self, candidates: Sequence[tuple[str, tuple[float, ...]]], stride_s: int
+    ) -> list[float]:
+        outcomes = await self._outcomes(candidates, stride_s)
+        size = len(self._members)
+        return [
+            fmean(
+                _ratio(ours, theirs, both=stride_s == 0)
+                for ours, theirs in zip(outcomes[at : at + size], self._uncontrolled, strict=True)
+            )
+            for at in range(0, len(outcomes), size)
+        ]
+
+    async def _outcomes(
+        self, candidates: Sequence[tuple[str, tuple[float, ...]]], stride_s: int
+    ) -> list[Outcome]:
+        trials = [
+            Trial(self._case, name, parameters, Fault(rain_ratio), stride_s)
+            for name, parameters in candidates
+            for rain_ratio in self._members
+        ]
+        self.runs += len(trials)
+        return await asyncio.gather(*(self._outcome(trial) for trial in trials))
+
+    async def _outcome(self, trial: Trial) -> Outcome:
+        outcome = (await self._workers.ask(Asked(trial=trial))).outcome
+        assert outcome is not None
+        self._progress(1)
+        return outcome
+
+
+def _ratio(ours: Outcome, theirs: Outcome, both: bool) -> float:
+    """With `both` the worse of the official and the time-weighted ratio."""
+    weighted = _share(ours.score_time_weighted, theirs.score_time_weighted)
+    return max(weighted, _share(ours.score, theirs.score)) if both else weighted
+
+
+def _share(ours: float, theirs: float) -> float:
+    """Where uncontrolled costs nothing the least sum is still the best."""
+    return ours / theirs if theirs > 0 else 1.0 + ours
