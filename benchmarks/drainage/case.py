@@ -38,17 +38,23 @@ class Found(Struct, frozen=True):
 
 
 class Controlled(Struct, frozen=True):
-    """An asset, by SWMM's numbers; depths in the project's unit of length."""
+    """An asset, by SWMM's numbers; depths in the project's unit of length.
+
+    `above` and `below` are its ends, `drained` and `filled` the storages beyond them, if any.
+    """
 
     id: str
     kind: str
     number: int
-    drained: int
+    above: int
     below: int
+    drained: int
+    filled: int
     drained_full: float
-    below_full: float
+    filled_full: float
     start_ratio: float
     stop_ratio: float
+    peak_m3s: float = 0.0
 
 
 class Case(Struct, frozen=True):

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks.drainage.case import Case, Found, find
 from benchmarks.drainage.planning import BASELINES, plan
 from benchmarks.drainage.report import Compared, Report, plot, table
-from benchmarks.drainage.simulation import Fault, Trial
+from benchmarks.drainage.simulation import Fault, Trial, with_peaks
 from benchmarks.drainage.workers import Asked, Workers
 from causeway.children import Children
 from causeway.cli import Unusable
@@ -106,7 +106,9 @@ async def _compare(case: Case, options: Options, workers: Workers) -> Compared:
             bar.update(1)
 
         await run(Trial(case, "uncontrolled"))
-        node_steps = case.nodes * compared.outcomes["uncontrolled"].steps
+        uncontrolled = compared.outcomes["uncontrolled"]
+        node_steps = case.nodes * uncontrolled.steps
+        case = compared.case = with_peaks(case, uncontrolled)
         others = [name for name in options.controllers if name not in (OURS, "uncontrolled")]
         await asyncio.gather(*(run(Trial(case, name)) for name in others))
         faults = _faults(case, options)

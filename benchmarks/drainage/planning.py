@@ -29,6 +29,8 @@ STRIDE_MIN_S, STRIDE_MAX_S = 60, 300
 NODE_STEPS_MAX = 2e9  # in all of a search's runs: some 40 minutes of one core
 FINALISTS = 3
 SEED = 1
+CONTINUITY_MAX = 0.02  # share of the routed water that a run may lose or make
+CONTINUITY_PRICE = 10.0
 
 
 class Plan(Struct, frozen=True):
@@ -126,9 +128,14 @@ class _Costs:
 
 
 def _ratio(ours: Outcome, theirs: Outcome, both: bool) -> float:
-    """With `both` the worse of the official and the time-weighted ratio."""
+    """With `both` the worse of the official and the time-weighted ratio.
+
+    Water that SWMM's routing lost would look like water that was kept away: it is paid for.
+    """
+    allowed = max(CONTINUITY_MAX, abs(theirs.continuity_error_ratio))
+    lost = max(0.0, abs(ours.continuity_error_ratio) - allowed) * CONTINUITY_PRICE
     weighted = _share(ours.score_time_weighted, theirs.score_time_weighted)
-    return max(weighted, _share(ours.score, theirs.score)) if both else weighted
+    return lost + (max(weighted, _share(ours.score, theirs.score)) if both else weighted)
 
 
 def _share(ours: float, theirs: float) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from swmm.toolkit import shared_enum as kinds
 from swmm.toolkit import solver
 
@@ -79,11 +80,12 @@ class Trial(Struct, frozen=True):
 
 
 class Outcome(Struct):
-    """What a run cost; `mean_settings` one an asset."""
+    """What a run cost; lists have one number an asset. A peak is the greatest flow."""
 
     score: float
     score_time_weighted: float
     mean_settings: list[float]
+    peak_m3s: list[float]
     pump_starts: int
     continuity_error_ratio: float
     steps: int
@@ -109,6 +111,12 @@ def survey(found: Found, work: Path) -> Case:
     if not case.assets:
         raise CaseUnusable(found.name, "nothing to control: no pump, orifice, weir or outlet")
     return case
+
+
+def with_peaks(case: Case, uncontrolled: Outcome) -> Case:
+    """The case with what its structures let through when nothing held them."""
+    peaks = zip(case.assets, uncontrolled.peak_m3s, strict=True)
+    return replace(case, assets=tuple(replace(a, peak_m3s=m3s) for a, m3s in peaks))
 
 
 def simulate(
@@ -140,6 +148,7 @@ def simulate(
             measure.score,
             measure.score_time_weighted,
             plant.mean_settings(),
+            plant.peak_m3s.tolist(),
             plant.pump_starts,
             float(totals.pctError) / 100.0,
             steps,
@@ -152,14 +161,18 @@ class _Plant:
     def __init__(self, trial: Trial) -> None:
         self._case, self._fault = trial.case, trial.fault
         self._assets = trial.case.assets
-        known = [Asset(a.id, a.kind == "PUMP", a.start_ratio, a.stop_ratio) for a in self._assets]
+        known = [
+            Asset(a.id, a.kind == "PUMP", a.start_ratio, a.stop_ratio, a.peak_m3s)
+            for a in self._assets
+        ]
         self._release = _release(trial, known)
         self._drives = Drives(known)
         self._full = np.array([a.drained_full for a in self._assets])
-        self._below_full = np.array([a.below_full for a in self._assets])
+        self._filled_full = np.array([a.filled_full for a in self._assets])
         self._dead = _dead(self._assets, trial.fault.dead)
         self._sums = np.zeros(len(self._assets))
         self._decisions = 0
+        self.peak_m3s = np.zeros(len(self._assets))
         self.pump_starts = 0
 
     def mean_settings(self) -> list[float]:
@@ -169,6 +182,7 @@ class _Plant:
         view = self._view(at_s)
         self._sums += view.settings
         self._decisions += 1
+        self.peak_m3s = np.maximum(self.peak_m3s, view.flow_m3s)
         if self._release is None:
             return
         wanted = self._drives.limited(self._release.settings(view), view)
@@ -182,17 +196,18 @@ class _Plant:
     def _view(self, at_s: float) -> View:
         case = self._case
         drained = [a.drained for a in self._assets]
-        below = [a.below for a in self._assets]
+        filled = [a.filled for a in self._assets]
         links = [a.number for a in self._assets]
         filling = _nodes(drained, kinds.NodeResult.DEPTH) / self._full
-        head_m = _nodes(drained, kinds.NodeResult.HEAD) * case.length_m
+        head_m = _nodes([a.above for a in self._assets], kinds.NodeResult.HEAD) * case.length_m
+        head_below_m = _nodes([a.below for a in self._assets], kinds.NodeResult.HEAD)
         filling[self._dead] = head_m[self._dead] = np.nan
         return View(
             at_s=at_s,
             filling=filling,
-            filling_below=_nodes(below, kinds.NodeResult.DEPTH) / self._below_full,
+            filling_below=_nodes(filled, kinds.NodeResult.DEPTH) / self._filled_full,
             head_m=head_m,
-            head_below_m=_nodes(below, kinds.NodeResult.HEAD) * case.length_m,
+            head_below_m=head_below_m * case.length_m,
             flow_m3s=_links(links, kinds.LinkResult.FLOW) * case.flow_m3s,
             settings=_links(links, kinds.LinkResult.SETTING),
         )
@@ -260,51 +275,59 @@ def _assets(found: Found) -> Iterator[Controlled]:
     else:
         numbers = list(range(solver.project_get_count(link)))
     levels_of = pump_levels(found)
-    graph = _upstream()
+    higher, lower = _conduits()
     for number in numbers:
         kind = kinds.LinkType(solver.link_get_type(number))
         if kind is kinds.LinkType.CONDUIT:
             continue
         id_ = solver.project_get_id(link, number)
         above, below = solver.link_get_connections(number)
-        drained = _storage_above(above, graph)
+        drained, filled = _storage_from(above, higher), _storage_from(below, lower)
         full = _full_depth(drained)
         start, stop = levels_of.get(id_, (0.0, 0.0))
         yield Controlled(
             id=id_,
             kind=kind.name,
             number=number,
-            drained=drained,
+            above=above,
             below=below,
+            drained=drained,
+            filled=filled,
             drained_full=full,
-            below_full=_full_depth(below),
+            filled_full=_full_depth(filled),
             start_ratio=start / full if start > 0 else START_RATIO,
             stop_ratio=stop / full if start > 0 else STOP_RATIO,
         )
 
 
-def _upstream() -> dict[int, list[int]]:
-    """The nodes above each node, by conduits only."""
+def _conduits() -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """The nodes above each node, and those below it, by conduits only."""
     above: dict[int, list[int]] = {}
+    below: dict[int, list[int]] = {}
     for link in range(solver.project_get_count(kinds.ObjectType.LINK)):
         if solver.link_get_type(link) == kinds.LinkType.CONDUIT:
             start, end = solver.link_get_connections(link)
             above.setdefault(end, []).append(start)
-    return above
+            below.setdefault(start, []).append(end)
+    return above, below
 
 
-def _storage_above(node: int, above: dict[int, list[int]]) -> int:
-    """The storage that a structure drains, up the only conduit or the one from a storage."""
+def _storage_from(node: int, ways: dict[int, list[int]]) -> int:
+    """The storage that is reached from a node by the only way, or by the one to a storage."""
     at = node
     for _ in range(WALK_MAX):
-        if solver.node_get_type(at) == kinds.NodeType.STORAGE:
+        if _is_storage(at):
             return at
-        higher = above.get(at, [])
-        storages = [n for n in higher if solver.node_get_type(n) == kinds.NodeType.STORAGE]
-        if len(storages) != 1 and len(higher) != 1:
+        further = ways.get(at, [])
+        storages = [n for n in further if _is_storage(n)]
+        if len(storages) != 1 and len(further) != 1:
             return node
-        at = storages[0] if len(storages) == 1 else higher[0]
+        at = storages[0] if len(storages) == 1 else further[0]
     return node
+
+
+def _is_storage(node: int) -> bool:
+    return bool(solver.node_get_type(node) == kinds.NodeType.STORAGE)
 
 
 def _full_depth(node: int) -> float:

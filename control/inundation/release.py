@@ -26,20 +26,28 @@ START_RATIO, STOP_RATIO = 0.5, 0.2  # of full depth, where the model names no pu
 OPEN_RATIO, THROTTLE_RATIO = 0.75, 0.5  # of full depth
 HEAD_M = 0.05  # dead band of a gate, as in `gates.py`
 GAIN_MAX = 4.0  # change of setting over the full depth
+FILLING_LEAST = 0.01  # below it there is nothing to release
 FLOW_LEAST_M3S = 1e-3
-SETTING_LEAST = 0.01  # of a setting that goes by the flow it gives
+MARGIN = 0.9  # of a total release: between decisions the filling rises
+RISE_PER_S = 0.1 / 60  # of an opening that goes by the flow it gives
+CAP_DECADES = 2.0  # the least cap is this many below the peak flow
+NO_CAP = 0.95  # from this parameter on a structure is not capped
 PUMP_ON = 0.5
 REST_S = 300.0  # 12 starts an hour at most
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A structure that can be set; depths as shares of the full depth of the node it drains."""
+    """A structure that can be set; depths as shares of the full depth of the node it drains.
+
+    `peak_m3s` is what the model says it lets through at most; 0 where that is not known.
+    """
 
     id: str
     pump: bool = False
     start_ratio: float = START_RATIO
     stop_ratio: float = STOP_RATIO
+    peak_m3s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ class View:
     """A network at one instant; arrays (assets,), NaN what no sensor shows.
 
     `filling` and `filling_below` are depths as shares of full depth, of the storage that the asset
-    drains (or the node above it) and of the node below; heads in m above one datum.
+    drains (or the node above it) and of the storage that it fills (or the node below it); heads in
+    m above one datum.
     """
 
     at_s: float
@@ -97,12 +106,12 @@ class EqualFilling:
     """Storages release in proportion to their filling relative to the mean (Schütze et al. 2018).
 
     Without a target the fullest open whole and the others throttle by their share of the mean.
-    With one, `total_m3s` is shared out by filling, and each setting is corrected by the flow that
-    the last one gave.
+    With one, `total_m3s` is shared out by filling, and each structure opens as far as its share
+    needs.
     """
 
     def __init__(self, assets: Sequence[Asset], total_m3s: float | None = None) -> None:
-        self._n = len(assets)
+        self._opening = Opening(assets)
         self._total_m3s = total_m3s
 
     def settings(self, view: View) -> Array:
@@ -110,22 +119,25 @@ class EqualFilling:
         mean = max(float(filling.mean()), 1e-6)
         if self._total_m3s is None:
             return np.clip(filling / mean, 0.0, 1.0)
-        wanted_m3s = self._total_m3s * filling / max(float(filling.sum()), 1e-6)
-        flowing = np.abs(view.flow_m3s) > FLOW_LEAST_M3S
-        ratio = np.divide(wanted_m3s, view.flow_m3s, where=flowing, out=np.ones(self._n))
-        return np.clip(view.settings * np.abs(ratio), SETTING_LEAST, 1.0)
+        wanted_m3s = MARGIN * self._total_m3s * filling / max(float(filling.sum()), 1e-6)
+        return self._opening.needed(wanted_m3s, filling, view)
 
 
 class FeedbackRelease:
     """setting = base + own * filling + relative * (filling - mean) + below * filling below.
 
-    `parameters` are in 0..1, shape (4 * assets,): bases, then own, relative and below gains, which
-    map to -GAIN_MAX..GAIN_MAX. At 0.5 a gain is none.
+    `parameters` are in 0..1, shape (5 * assets,): bases, then own, relative and below gains, which
+    map to -GAIN_MAX..GAIN_MAX (at 0.5 a gain is none), then caps on the flow that a structure lets
+    through, from a hundredth of its peak flow on a logarithmic scale.
     """
 
     def __init__(self, assets: Sequence[Asset], parameters: Sequence[float] | Array) -> None:
-        base, *gains = np.asarray(parameters, float).reshape(4, len(assets))
+        base, *gains, cap = np.asarray(parameters, float).reshape(5, len(assets))
         self._base = base
+        self._opening = Opening(assets)
+        peak_m3s = np.array([a.peak_m3s for a in assets])
+        cap_m3s = peak_m3s * 10.0 ** (CAP_DECADES * (cap / NO_CAP - 1.0))
+        self._cap_m3s = np.where((cap >= NO_CAP) | (peak_m3s <= 0), np.inf, cap_m3s)
         self._own, self._relative, self._below = ((g - 0.5) * 2 * GAIN_MAX for g in gains)
 
     def settings(self, view: View) -> Array:
@@ -136,7 +148,35 @@ class FeedbackRelease:
             + self._relative * (filling - filling.mean())
             + self._below * below
         )
-        return wanted.clip(0.0, 1.0)
+        return wanted.clip(0.0, self._opening.needed(self._cap_m3s, filling, view))
+
+
+class Opening:
+    """How far a structure may open for a flow: at one setting, flow grows with the root of filling.
+
+    What it lets through is learnt from its last setting. Shut while there is nothing to release, it
+    then opens by `RISE_PER_S` only, so that the first water shows what an opening gives.
+    """
+
+    def __init__(self, assets: Sequence[Asset]) -> None:
+        self._open_m3s = np.array([a.peak_m3s for a in assets])
+        self._last_s: float | None = None
+
+    def needed(self, flow_m3s: Array, filling: Array, view: View) -> Array:
+        """Settings 0..1; 1 where the flow is not bounded. Call it once a decision."""
+        root = np.sqrt(np.maximum(filling, 0.0))
+        giving = (view.flow_m3s > FLOW_LEAST_M3S) & (view.settings > 0) & (root > 0)
+        learnt: Array = self._open_m3s.copy()
+        np.divide(view.flow_m3s, view.settings * root, out=learnt, where=giving)
+        self._open_m3s = learnt
+        full_m3s = self._open_m3s * root
+        wanted = np.zeros(len(filling))
+        np.divide(flow_m3s, full_m3s, out=wanted, where=full_m3s > 0)
+        elapsed_s = 0.0 if self._last_s is None else view.at_s - self._last_s
+        self._last_s = view.at_s
+        rising = np.minimum(wanted, view.settings + RISE_PER_S * elapsed_s)
+        needed = np.where(filling < FILLING_LEAST, 0.0, rising)
+        return np.asarray(np.where(np.isfinite(flow_m3s), needed, 1.0).clip(0.0, 1.0))
 
 
 class Drives:
@@ -164,13 +204,17 @@ def seen(levels: Array) -> Array:
 
 
 def starting_parameters(assets: int) -> list[Array]:
-    """Laws worth trying first: all open, half open, equal filling, open with the own level."""
-    n = assets
-    none = np.full(n, 0.5)
+    """Laws worth trying first: all open, half open, equal filling, by the own level, capped."""
+    none, whole = np.full(assets, 0.5), np.ones(assets)
     return [
-        np.concatenate([np.ones(n), none, none, none]),
-        np.concatenate([np.full(n, HALF_OPEN), none, none, none]),
-        np.concatenate([np.full(n, HALF_OPEN), none, np.ones(n), none]),
-        np.concatenate([np.full(n, 0.1), np.ones(n), none, none]),
-        np.concatenate([np.ones(n), none, none, np.zeros(n)]),
+        np.concatenate(blocks)
+        for blocks in (
+            (whole, none, none, none, whole),
+            (none, none, none, none, whole),
+            (none, none, whole, none, whole),
+            (0.1 * whole, whole, none, none, whole),
+            (whole, none, none, 0 * whole, whole),
+            (whole, none, none, none, 0.75 * whole),
+            (whole, none, none, none, none),
+        )
     ]
