@@ -63,6 +63,7 @@ class Case(Struct, frozen=True):
     found: Found
     assets: tuple[Controlled, ...]
     nodes: int
+    begin: tuple[int, int, int, int, int, int]
     seconds: float
     routing_step_s: float
     length_m: float

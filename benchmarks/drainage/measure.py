@@ -5,12 +5,15 @@ toolkit, so that one process can run many, strides are possible, and today's SWM
 has two scores. The official one sums what the scenario's class reckons at each routing step. Where
 the class sums penalties a step, however long, that rewards longer steps; so the time-weighted score
 counts each such penalty by the length of its step, in units of the project's own routing step.
+Where it sums volumes, the official score has the times in whole seconds, as pyswmm tells them, and
+the time-weighted one exact.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -60,25 +63,32 @@ class PystormsMeasure:
     def __init__(self, case: Case) -> None:
         self._name = case.name
         self._routing_step_s = case.routing_step_s
-        self._scenario = scenario_of(case.name)
+        self._official = scenario_of(case.name)
+        self._exact = scenario_of(case.name)
+        self._begin = datetime(*case.begin)  # noqa: DTZ001 - the project's own
         self.score = 0.0
         self.score_time_weighted = 0.0
 
     def step(self, at_s: float, dt_s: float, done: bool) -> None:
-        self._scenario.env.at_s, self._scenario.env.done = at_s, done
-        self._scenario.step()
-        log = self._scenario.data_log
-        penalty = float(log["performance_measure"][-1])
-        self.score += penalty
+        now = datetime(*solver.simulation_get_current_datetime())  # noqa: DTZ001 - the project's
+        whole_s = (now - self._begin).total_seconds()
+        self.score += _reckoned(self._official, whole_s, done)
         steps = dt_s / self._routing_step_s
+        penalty = _reckoned(self._exact, at_s, done)
         if self._name in BY_STEP:
             # gamma's penalty for water left at the end comes with the last step, once
-            self.score_time_weighted += penalty if done else penalty * steps
+            penalty *= 1.0 if done else steps
         elif self._name == "alpha":
-            flooded = FLOOD_PENALTY * sum(rates[-1] for rates in log["flooding"].values())
-            self.score_time_weighted += penalty - flooded * (1 - steps)
-        else:
-            self.score_time_weighted += penalty
+            flooded = self._exact.data_log["flooding"].values()
+            penalty -= FLOOD_PENALTY * sum(rates[-1] for rates in flooded) * (1 - steps)
+        self.score_time_weighted += penalty
+
+
+def _reckoned(scenario: Any, at_s: float, done: bool) -> float:
+    """What the class makes of the step that SWMM has taken."""
+    scenario.env.at_s, scenario.env.done = at_s, done
+    scenario.step()
+    return float(scenario.data_log["performance_measure"][-1])
 
 
 def scenario_of(name: str) -> Any:

@@ -102,6 +102,7 @@ def survey(found: Found, work: Path) -> Case:
             found=found,
             assets=tuple(_assets(found)),
             nodes=solver.project_get_count(kinds.ObjectType.NODE),
+            begin=tuple(solver.simulation_get_datetime(begin)),
             seconds=(_moment(end) - _moment(begin)).total_seconds(),
             routing_step_s=solver.simulation_get_parameter(kinds.SimSetting.ROUTE_STEP),
             length_m=1.0 if si else FOOT_M,

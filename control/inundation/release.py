@@ -27,7 +27,8 @@ OPEN_RATIO, THROTTLE_RATIO = 0.75, 0.5  # of full depth
 HEAD_M = 0.05  # dead band of a gate, as in `gates.py`
 GAIN_MAX = 4.0  # change of setting over the full depth
 FILLING_LEAST = 0.01  # below it there is nothing to release
-FLOW_LEAST_M3S = 1e-3
+FLOW_LEAST_M3S = 1e-3  # what is less teaches nothing, and neither does a smaller setting
+SETTING_LEAST = 0.01
 MARGIN = 0.9  # of a total release: between decisions the filling rises
 RISE_PER_S = 0.1 / 60  # of an opening that goes by the flow it gives
 CAP_DECADES = 2.0  # the least cap is this many below the peak flow
@@ -165,13 +166,17 @@ class Opening:
     def needed(self, flow_m3s: Array, filling: Array, view: View) -> Array:
         """Settings 0..1; 1 where the flow is not bounded. Call it once a decision."""
         root = np.sqrt(np.maximum(filling, 0.0))
-        giving = (view.flow_m3s > FLOW_LEAST_M3S) & (view.settings > 0) & (root > 0)
+        giving = (
+            (view.flow_m3s > FLOW_LEAST_M3S)
+            & (view.settings > SETTING_LEAST)
+            & (filling > FILLING_LEAST)
+        )
         learnt: Array = self._open_m3s.copy()
         np.divide(view.flow_m3s, view.settings * root, out=learnt, where=giving)
         self._open_m3s = learnt
         full_m3s = self._open_m3s * root
         wanted = np.zeros(len(filling))
-        np.divide(flow_m3s, full_m3s, out=wanted, where=full_m3s > 0)
+        np.divide(flow_m3s, full_m3s, out=wanted, where=full_m3s > FLOW_LEAST_M3S)
         elapsed_s = 0.0 if self._last_s is None else view.at_s - self._last_s
         self._last_s = view.at_s
         rising = np.minimum(wanted, view.settings + RISE_PER_S * elapsed_s)
