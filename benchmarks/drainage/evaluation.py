@@ -31,8 +31,8 @@ from causeway.cli import Unusable
 OURS = "causeway"
 CONTROLLERS = (OURS, *BASELINES)
 RUNS = 400
-NOMINAL = (1.0,)
-MEMBERS = (0.8, 1.0, 1.25)  # rain of the forecast's members, where the storm may differ
+NOMINAL = (Fault(),)
+MEMBERS_RAIN_RATIO = (0.75, 1.0, 1.25)  # of a plan for storms that may differ from the model
 RAIN_RATIOS = (0.7, 1.3)
 STOP_TIMEOUT_S = 2.0  # a run has nothing to save
 
@@ -120,7 +120,7 @@ async def _compare(case: Case, options: Options, workers: Workers) -> Compared:
         compared.plan = best = await plan(case, NOMINAL, *budget)
         await run(Trial(case, best.controller, best.parameters, ours=True))
         if faults:
-            compared.hedged = best = await plan(case, MEMBERS, *budget)
+            compared.hedged = best = await plan(case, _members(case, options), *budget, best)
             mine = (Trial(case, best.controller, best.parameters, f, ours=True) for f in faults)
             await asyncio.gather(*(run(trial) for trial in mine))
     return compared
@@ -133,14 +133,19 @@ def _shown(trial: Trial) -> str:
 def _faults(case: Case, options: Options) -> list[Fault]:
     """The storms that come: rain, dead sensor and stuck gate drawn by the seed."""
     rng = np.random.default_rng(options.seed)
-    return [
-        Fault(
-            rain_ratio=round(float(rng.uniform(*RAIN_RATIOS)), 3),
-            dead=int(rng.integers(len(case.assets))),
-            stuck=int(rng.integers(len(case.assets))),
-        )
-        for _ in range(options.perturb)
-    ]
+    ratios = [round(float(rng.uniform(*RAIN_RATIOS)), 3) for _ in range(options.perturb)]
+    return [_faulty(ratio, case, rng) for ratio in ratios]
+
+
+def _members(case: Case, options: Options) -> list[Fault]:
+    """What a plan reckons with: the model as it is, and faults of its own drawing."""
+    rng = np.random.default_rng([options.seed, 1])
+    return [*NOMINAL, *(_faulty(ratio, case, rng) for ratio in MEMBERS_RAIN_RATIO)]
+
+
+def _faulty(rain_ratio: float, case: Case, rng: np.random.Generator) -> Fault:
+    dead, stuck = rng.integers(len(case.assets), size=2)
+    return Fault(rain_ratio, int(dead), int(stuck))
 
 
 def _bar(name: str) -> tqdm[NoReturn]:

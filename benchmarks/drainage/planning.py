@@ -1,9 +1,9 @@
 """Finds a law for a network by running SWMM: what is done before a storm, on its forecast.
 
-In come a case and the members of the forecast (rain ratios); out comes a `Plan`, the controller and
-parameters that cost least on them. `uncontrolled`, `rules` and `equal_filling` are always among the
-candidates. The search itself is `control/inundation/search.py`; here its points become runs. It
-strides over routing steps; the last few candidates are compared at every step.
+In come a case and the members of the forecast (rain and faults); out comes a `Plan`: what cost
+least on them. `uncontrolled`, `rules` and `equal_filling` are always among the candidates. The
+search itself is `control/inundation/search.py`; here its points become runs. It strides over
+routing steps; the last few candidates are compared at every step.
 """
 
 from __future__ import annotations
@@ -44,18 +44,25 @@ class Plan(Struct, frozen=True):
 
 async def plan(
     case: Case,
-    members: Sequence[float],
+    members: Sequence[Fault],
     runs_max: int,
     node_steps: float,
     workers: Workers,
     progress: Callable[[int], object],
+    before: Plan | None = None,
 ) -> Plan:
-    """Search with at most `runs_max` runs, of which each has about `node_steps` steps of nodes."""
+    """Search with at most `runs_max` runs, of which each has about `node_steps` steps of nodes.
+
+    A law of a plan made `before` is among the first that are tried.
+    """
     stride_s = int(min(STRIDE_MAX_S, max(STRIDE_MIN_S, case.seconds / STRIDES // 60 * 60)))
     costs = _Costs(case, members, workers, progress)
     await costs.reckon(stride_s)
     rounds = int(min(runs_max, NODE_STEPS_MAX / node_steps) / (POINTS * len(members)))
-    search = CrossEntropy(starting_parameters(len(case.assets)), POINTS, SEED)
+    starts = starting_parameters(len(case.assets))
+    if before is not None and before.parameters:
+        starts.append(np.array(before.parameters))
+    search = CrossEntropy(starts, POINTS, SEED)
     tried: list[tuple[float, tuple[float, ...]]] = []
     for _ in range(max(2, rounds)):
         points = [tuple(map(float, point)) for point in search.ask()]
@@ -83,7 +90,7 @@ class _Costs:
     def __init__(
         self,
         case: Case,
-        members: Sequence[float],
+        members: Sequence[Fault],
         workers: Workers,
         progress: Callable[[int], object],
     ) -> None:
@@ -113,9 +120,9 @@ class _Costs:
         self, candidates: Sequence[tuple[str, tuple[float, ...]]], stride_s: int
     ) -> list[Outcome]:
         trials = [
-            Trial(self._case, name, parameters, Fault(rain_ratio), stride_s)
+            Trial(self._case, name, parameters, member, stride_s)
             for name, parameters in candidates
-            for rain_ratio in self._members
+            for member in self._members
         ]
         self.runs += len(trials)
         return await asyncio.gather(*(self._outcome(trial) for trial in trials))

@@ -59,8 +59,8 @@ WALK_MAX = 20  # conduits between a storage and the structure that empties it
 class Fault(Struct, frozen=True):
     """What is not as the model says: rain times a ratio, a level that nobody reads, a stuck gate.
 
-    `dead` is the place of an asset whose drained level has no reading, `stuck` that of an asset
-    that stays as it stood.
+    `dead` is the place of an asset whose drained node has no reading, `stuck` that of an asset that
+    stays as it stood.
     """
 
     rain_ratio: float = 1.0
@@ -170,7 +170,8 @@ class _Plant:
         self._drives = Drives(known)
         self._full = np.array([a.drained_full for a in self._assets])
         self._filled_full = np.array([a.filled_full for a in self._assets])
-        self._dead = _dead(self._assets, trial.fault.dead)
+        dead = trial.fault.dead
+        self._dead = None if dead is None else self._assets[dead].drained
         self._sums = np.zeros(len(self._assets))
         self._decisions = 0
         self.peak_m3s = np.zeros(len(self._assets))
@@ -202,11 +203,13 @@ class _Plant:
         filling = _nodes(drained, kinds.NodeResult.DEPTH) / self._full
         head_m = _nodes([a.above for a in self._assets], kinds.NodeResult.HEAD) * case.length_m
         head_below_m = _nodes([a.below for a in self._assets], kinds.NodeResult.HEAD)
-        filling[self._dead] = head_m[self._dead] = np.nan
+        filling_below = _nodes(filled, kinds.NodeResult.DEPTH) / self._filled_full
+        for levels, nodes in ((filling, drained), (filling_below, filled), (head_m, drained)):
+            levels[[node == self._dead for node in nodes]] = np.nan
         return View(
             at_s=at_s,
             filling=filling,
-            filling_below=_nodes(filled, kinds.NodeResult.DEPTH) / self._filled_full,
+            filling_below=filling_below,
             head_m=head_m,
             head_below_m=head_below_m * case.length_m,
             flow_m3s=_links(links, kinds.LinkResult.FLOW) * case.flow_m3s,
@@ -224,13 +227,6 @@ def _release(trial: Trial, assets: Sequence[Asset]) -> Release | None:
             return EqualFilling(assets, trial.case.release_m3s)
         case _:
             return FeedbackRelease(assets, trial.parameters)
-
-
-def _dead(assets: Sequence[Controlled], dead: int | None) -> list[int]:
-    """The places of all assets that go by the level of the dead sensor's node."""
-    if dead is None:
-        return []
-    return [place for place, a in enumerate(assets) if a.drained == assets[dead].drained]
 
 
 def _nodes(numbers: Sequence[int], result: kinds.NodeResult) -> Array:

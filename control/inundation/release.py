@@ -175,7 +175,7 @@ class Opening:
         np.divide(view.flow_m3s, view.settings * root, out=learnt, where=giving)
         self._open_m3s = learnt
         full_m3s = self._open_m3s * root
-        wanted = np.zeros(len(filling))
+        wanted = np.ones(len(filling))
         np.divide(flow_m3s, full_m3s, out=wanted, where=full_m3s > FLOW_LEAST_M3S)
         elapsed_s = 0.0 if self._last_s is None else view.at_s - self._last_s
         self._last_s = view.at_s
