@@ -70,15 +70,16 @@ class PystormsMeasure:
         self.score_time_weighted = 0.0
 
     def step(self, at_s: float, dt_s: float, done: bool) -> None:
-        now = datetime(*solver.simulation_get_current_datetime())  # noqa: DTZ001 - the project's
-        whole_s = (now - self._begin).total_seconds()
-        self.score += _reckoned(self._official, whole_s, done)
         steps = dt_s / self._routing_step_s
         penalty = _reckoned(self._exact, at_s, done)
         if self._name in BY_STEP:
+            self.score += penalty  # it does not ask for the time
             # gamma's penalty for water left at the end comes with the last step, once
-            penalty *= 1.0 if done else steps
-        elif self._name == "alpha":
+            self.score_time_weighted += penalty if done else penalty * steps
+            return
+        now = datetime(*solver.simulation_get_current_datetime())  # noqa: DTZ001 - the project's
+        self.score += _reckoned(self._official, (now - self._begin).total_seconds(), done)
+        if self._name == "alpha":
             flooded = self._exact.data_log["flooding"].values()
             penalty -= FLOOD_PENALTY * sum(rates[-1] for rates in flooded) * (1 - steps)
         self.score_time_weighted += penalty
