@@ -172,6 +172,8 @@ class _Plant:
         self._filled_full = np.array([a.filled_full for a in self._assets])
         dead = trial.fault.dead
         self._dead = None if dead is None else self._assets[dead].drained
+        self._pumps = np.array([a.kind == "PUMP" for a in self._assets])
+        self._last = np.ones(len(self._assets))
         self._sums = np.zeros(len(self._assets))
         self._decisions = 0
         self.peak_m3s = np.zeros(len(self._assets))
@@ -182,6 +184,9 @@ class _Plant:
 
     def decide(self, at_s: float) -> None:
         view = self._view(at_s)
+        started = self._pumps & (self._last == 0) & (view.settings > 0)
+        self.pump_starts += int(started.sum())
+        self._last = view.settings
         self._sums += view.settings
         self._decisions += 1
         self.peak_m3s = np.maximum(self.peak_m3s, view.flow_m3s)
@@ -189,11 +194,8 @@ class _Plant:
             return
         wanted = self._drives.limited(self._release.settings(view), view)
         for place, asset in enumerate(self._assets):
-            if place == self._fault.stuck:
-                continue
-            if asset.kind == "PUMP" and wanted[place] > 0 and view.settings[place] == 0:
-                self.pump_starts += 1
-            solver.link_set_target_setting(asset.number, float(wanted[place]))
+            if place != self._fault.stuck:
+                solver.link_set_target_setting(asset.number, float(wanted[place]))
 
     def _view(self, at_s: float) -> View:
         case = self._case
