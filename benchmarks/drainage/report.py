@@ -58,6 +58,11 @@ class Compared(Struct):
     def ratio_to_best(self, measure: str) -> float | None:
         return _ratio(self.outcomes, measure, best_other(self.outcomes, measure))
 
+    def lost(self, measure: str) -> int:
+        """Storms in which another cost nothing, and causeway something: they have no ratio."""
+        ran = [storm for storm in self.perturbed if OURS in storm.outcomes]
+        return len(ran) - len(self.ratios_perturbed(measure))
+
     def ratios_perturbed(self, measure: str) -> list[float]:
         found = (
             _ratio(storm.outcomes, measure, best_other(storm.outcomes, measure))
@@ -119,6 +124,7 @@ def _found_perturbed(one: Compared) -> dict[str, object]:
             "ratios": [_rounded(ratio) for ratio in ratios],
             "mean": _rounded(fmean(ratios)) if ratios else None,
             "worst": _rounded(max(ratios, default=None)),
+            "lost": one.lost(measure),
         }
     found["storms"] = [
         {
@@ -195,9 +201,9 @@ def _perturbed(report: Report) -> Iterator[str]:
         cells = []
         for measure in MEASURES:
             ratios = one.ratios_perturbed(measure)
-            cells.append(
-                f"{fmean(ratios):.3f}, {max(ratios):.3f}" if ratios else "nothing to divide by"
-            )
+            cell = f"{fmean(ratios):.3f}, {max(ratios):.3f}" if ratios else "-"
+            lost = one.lost(measure)
+            cells.append(f"{cell} (and {lost} where another costs nothing)" if lost else cell)
         yield f"{one.case.name:<{wide}}  score {cells[0]}  time-weighted {cells[1]}"
 
 
