@@ -257,6 +257,31 @@ def _eval_drainage_run(options: argparse.Namespace) -> int:
     return code
 
 
+def _eval_detectors(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    evaluation = import_module("benchmarks.incidents.evaluation")
+    asked = evaluation.Options(
+        videos=tuple(options.videos),
+        truth=options.truth,
+        model=options.model,
+        annotate=options.annotate,
+        report=options.report,
+        fps=options.fps,
+    )
+    found = evaluation.detectors_eval(asked, _say)
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _eval_detectors_run(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    code: int = import_module("benchmarks.incidents.looking").detectors_run_main()
+    return code
+
+
 def _field_water(options: argparse.Namespace) -> int:
     from sims.field import water_main
 
@@ -441,6 +466,24 @@ def _add_eval(commands: Commands) -> None:
     what = "a folder for the table, the numbers and the plot (PNG and SVG)"
     signals.add_argument("--out", type=Path, metavar="FOLDER", help=what)
     signals.add_argument("--json", action="store_true")
+    _add_eval_detectors(kinds)
+
+
+def _add_eval_detectors(kinds: Commands) -> None:
+    detectors = kinds.add_parser("detectors", help="camera incident detection on videos")
+    detectors.set_defaults(run=_eval_detectors)
+    detectors.add_argument("videos", nargs="+", type=Path, metavar="VIDEO")
+    what = "what they show (default: truth.json beside them, where there is one)"
+    detectors.add_argument("--truth", type=Path, metavar="FILE", help=what)
+    what = "an ONNX file of a YOLOX network (default: objects by their movement alone)"
+    detectors.add_argument("--model", type=Path, metavar="FILE", help=what)
+    what = "write the video with all that was seen drawn into it"
+    detectors.add_argument("--annotate", type=Path, metavar="OUT.mp4", help=what)
+    what = "write a page with a picture of each hit and alarm"
+    detectors.add_argument("--report", type=Path, metavar="OUT.html", help=what)
+    what = "at most so many pictures a second (default: 10)"
+    detectors.add_argument("--fps", type=_positive, default=10.0, metavar="N", help=what)
+    detectors.add_argument("--json", action="store_true")
 
     drainage = kinds.add_parser("drainage", help="pump and gate control on SWMM networks")
     drainage.set_defaults(run=_eval_drainage)
@@ -541,6 +584,9 @@ def _add_children(commands: Commands) -> None:
 
     run = commands.add_parser("eval-drainage-run")
     run.set_defaults(run=_eval_drainage_run)
+
+    watch = commands.add_parser("eval-detectors-run")
+    watch.set_defaults(run=_eval_detectors_run)
 
     for name, run_it in (("vision", _vision), ("signal-planner", _signal_planner)):
         worker = commands.add_parser(name)

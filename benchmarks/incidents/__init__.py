@@ -1,0 +1,1 @@
+"""How well the camera detectors find incidents and count vehicles: `causeway eval detectors`."""

@@ -1,0 +1,131 @@
+"""One video through the product's detectors, in a process of its own: `eval-detectors-run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import msgspec
+from msgspec import Struct
+
+from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
+from benchmarks.incidents.found import Found, Incident, State
+from causeway.events import (
+    AnyEvent,
+    CameraHealth,
+    CameraHealthObserved,
+    IncidentDetected,
+    IncidentEnded,
+)
+from causeway.site import Camera, LonLat
+from detectors.watch import CameraWatch
+
+WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+
+
+class Asked(Struct):
+    """To a run's process."""
+
+    video: str
+    fps: float = 10.0
+    model: str = ""
+    annotate: str = ""
+    pictures: str = ""
+
+
+class Done(Struct, omit_defaults=True):
+    """From it: so many frames seen, or what was found."""
+
+    frames: int = 0
+    found: Found | None = None
+    fps: float = 0.0
+    error: str = ""
+
+
+def detectors_run_main() -> int:
+    """One `Asked` in, `Done`s out; what the decoder says goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    cv2.setNumThreads(1)
+
+    def answer(done: Done) -> None:
+        answers.write(msgspec.json.encode(done) + b"\n")
+        answers.flush()
+
+    try:
+        clip = Clip(Path(asked.video), asked.fps)
+        found = look(asked, clip, lambda frames: answer(Done(frames=frames)))
+        answer(Done(found=found, fps=clip.fps))
+    except ClipUnusable as unusable:
+        answer(Done(error=str(unusable)))
+    return 0
+
+
+def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
+    """What the detectors say of a clip."""
+    camera = Camera(id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE)
+    watch = CameraWatch(camera)
+    notes = Notes()
+    started_s, spent_s = time.process_time(), 0.0
+    for number, frame in enumerate(clip.pictures(), 1):
+        started_s = time.process_time()
+        events = watch.see(frame)
+        spent_s += time.process_time() - started_s
+        notes.take(events, frame.observed_at_ns)
+        progress(number)
+    return notes.found(spent_s)
+
+
+class Notes:
+    """Events become what the evaluation tells."""
+
+    def __init__(self) -> None:
+        self._found = Found()
+        self._open: dict[str, Incident] = {}
+        self._health: State | None = None
+        self._at_ns = START_NS
+
+    def take(self, events: list[AnyEvent], at_ns: int) -> None:
+        self._at_ns = at_ns
+        self._found.frames += 1
+        at_s = (at_ns - START_NS) / NS
+        for event in events:
+            match event:
+                case IncidentDetected():
+                    since_s = round((event.first_seen_at_ns - START_NS) / NS, 2)
+                    incident = Incident(
+                        kind=event.kind.value,
+                        start_s=round(at_s, 2),
+                        end_s=-1.0,
+                        confidence=event.confidence,
+                        why=event.why,
+                        seen_from_s=since_s,
+                    )
+                    self._open[event.incident] = incident
+                    self._found.incidents.append(incident)
+                case IncidentEnded() if event.incident in self._open:
+                    self._open.pop(event.incident).end_s = round(at_s, 2)
+                case CameraHealthObserved():
+                    if self._health is not None:
+                        self._health.end_s = round(at_s, 2)
+                    self._health = None
+                    if event.health not in (CameraHealth.OK, CameraHealth.UNKNOWN):
+                        self._health = State(event.health.value, round(at_s, 2), -1.0)
+                        self._found.states.append(self._health)
+                case _:
+                    pass
+
+    def found(self, cpu_s: float) -> Found:
+        end_s = round((self._at_ns - START_NS) / NS, 2)
+        lasting: list[Incident | State] = [*self._found.incidents, *self._found.states]
+        for one in lasting:
+            if one.end_s < 0:
+                one.end_s = end_s
+        self._found.cpu_s = round(cpu_s, 3)
+        self._found.duration_s = end_s
+        return self._found
