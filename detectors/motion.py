@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 
 from causeway.frame import Frame
 from causeway.site import Camera
+from detectors.steady import Shift, Steady, steadied
 
 NS = 1_000_000_000
 AREA_PX = 320 * 180  # of the reduced picture
-INTERVAL_S = 0.19  # frames that come faster are left out
+INTERVAL_S = 0.09  # frames that come faster are left out
 GAP_S = 10.0  # after a longer pause nothing is said of movement
 LEARN_RATE = 2.5  # grey levels a second by which the background may follow
 LEARN_RATE_COVERED = 0.5  # under something that is not yet known to stand or to pass
@@ -78,13 +79,16 @@ class Scene:
     foreground: Mask
     moving: Mask
     still_s: Levels
+    shift: Shift
 
 
 class Motion:
     """Background, movement and stillness of one camera."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, background: Picture | None = None) -> None:
         self._polygon = camera.road
+        self._given = background  # learnt before, of the picture that begins
+        self._steady = Steady()
         self._at_ns = 0
         self._before: Picture | None = None  # (h, w, 3), like the background
         self._samples: list[Picture] = []
@@ -102,10 +106,15 @@ class Motion:
         dt_s = (frame.observed_at_ns - self._at_ns) / NS
         if self._before is not None and dt_s < INTERVAL_S:
             return None
-        small, before = _reduced(frame.pixels), self._before
+        small, before = reduced(frame.pixels), self._before
+        shift = self._steady.see(small)
+        small = steadied(small, shift)
         self._at_ns, self._before = frame.observed_at_ns, small
         if before is None or before.shape != small.shape or dt_s > GAP_S:
             self._start(small)
+            if self._given is not None and self._given.shape == small.shape:
+                self._background = self._given.astype(np.float32)
+            self._given = None
             return None
         moved = _difference(_lit_like(small, before, self._bare), before)
         if self._light_changed(small, before, moved):
@@ -132,6 +141,7 @@ class Motion:
             foreground=foreground & self._near,
             moving=moving & self._near,
             still_s=np.where(self._near, self._still_s, 0.0).astype(np.float32),
+            shift=shift,
         )
 
     def _light_changed(self, small: Picture, before: Picture, moved: Picture) -> bool:
@@ -235,7 +245,7 @@ def grown(mask: Mask, rim_px: int) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(np.bool_)
 
 
-def _reduced(pixels: NDArray[np.uint8]) -> Picture:
+def reduced(pixels: NDArray[np.uint8]) -> Picture:
     height, width = pixels.shape[:2]
     scale = math.sqrt(AREA_PX / (height * width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import cv2
 import msgspec
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
 from benchmarks.incidents.found import Found, Incident, State
@@ -22,8 +24,15 @@ from causeway.events import (
     IncidentEnded,
 )
 from causeway.site import Camera, LonLat
-from detectors.watch import CameraWatch
+from detectors.motion import Motion, reduced
+from detectors.network import Network
+from detectors.steady import Steady, steadied
+from detectors.traffic import Traffic
+from detectors.view import View
 
+LEARN_S = 600.0  # of a long video: its first ten minutes
+SAMPLES_MAX = 80
+SAMPLE_EVERY_S = 0.25
 WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
@@ -67,18 +76,56 @@ def detectors_run_main() -> int:
 
 
 def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
-    """What the detectors say of a clip."""
+    """What the detectors say of a clip, once they have learnt its road from it."""
     camera = Camera(id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE)
-    watch = CameraWatch(camera)
+    network = Network(Path(asked.model).read_bytes()) if asked.model else None
+    background = learn_background(clip)
+    view = learn_view(clip, camera, background, network)
+    motion, traffic = Motion(camera, background), Traffic(view, network)
     notes = Notes()
-    started_s, spent_s = time.process_time(), 0.0
+    spent_s = 0.0
     for number, frame in enumerate(clip.pictures(), 1):
         started_s = time.process_time()
-        events = watch.see(frame)
+        scene = motion.see(frame)
+        if scene is not None:
+            traffic.see(frame, scene)
         spent_s += time.process_time() - started_s
-        notes.take(events, frame.observed_at_ns)
+        notes.take([], frame.observed_at_ns)
         progress(number)
-    return notes.found(spent_s)
+    found = notes.found(spent_s)
+    found.count = traffic.counting.total if view is not None and view.line is not None else None
+    return found
+
+
+def learn_background(clip: Clip) -> NDArray[np.uint8]:
+    """The median of the steadied pictures: what is seen most of the time."""
+    steady = Steady()
+    kept: list[NDArray[np.uint8]] = []
+    next_s = 0.0
+    for frame in clip.pictures():
+        at_s = clip.seconds(frame.observed_at_ns)
+        picture = reduced(frame.pixels)
+        shift = steady.see(picture)
+        if at_s >= next_s and len(kept) < SAMPLES_MAX:
+            kept.append(steadied(picture, shift))
+            next_s += max(SAMPLE_EVERY_S, min(clip.duration_s, LEARN_S) / SAMPLES_MAX)
+        if at_s > LEARN_S:
+            break
+    return np.asarray(np.median(np.stack(kept), axis=0), np.uint8)
+
+
+def learn_view(
+    clip: Clip, camera: Camera, background: NDArray[np.uint8], network: Network | None
+) -> View | None:
+    """The road, its directions and sizes, from a first look."""
+    motion, traffic = Motion(camera, background), Traffic(None, network)
+    for frame in clip.pictures():
+        scene = motion.see(frame)
+        if scene is not None:
+            traffic.see(frame, scene)
+        if clip.seconds(frame.observed_at_ns) > LEARN_S:
+            break
+    return traffic.learnt()
 
 
 class Notes:
