@@ -88,6 +88,9 @@ class CameraHealth(StrEnum):
     LOST = "lost"  # no frame
     FROZEN = "frozen"  # frames that do not change
     DARK = "dark"  # frames without light
+    BLURRED = "blurred"  # frames without sharp edges: out of focus, or a wet dome
+    BLOCKED = "blocked"  # frames of which something near hides most
+    MOVED = "moved"  # frames of another view than the one that was learnt
     BROKEN = "broken"  # frames or a file that cannot be decoded
     UNKNOWN = "unknown"
 
@@ -97,6 +100,11 @@ class IncidentKind(StrEnum):
 
     CONGESTION = "congestion"
     STOPPED_VEHICLE = "stopped_vehicle"
+    COLLISION = "collision"
+    WRONG_WAY = "wrong_way"
+    PEDESTRIAN = "pedestrian"  # on the carriageway
+    DEBRIS = "debris"
+    WATER_ON_ROAD = "water_on_road"
 
 
 class ControlMode(StrEnum):

@@ -31,6 +31,8 @@ MEASURED_H = 0.08  # heights: one standard deviation of a box's place
 SPEED_H_S = 8.0  # heights a second: of a new track, 12 m/s
 CONFIRMED_HITS = 3
 LOST_S = 1.0  # a track that was not seen for so long is over; a new one, for a third of it
+LOST_STANDING_S = 4.0  # one that stands is where it was when what hides it has passed
+STANDS_H_S = 0.3  # heights a second
 SIZE_TAU_S = 0.2
 HISTORY_MAX = 600
 TRACKS_MAX = 200
@@ -178,7 +180,10 @@ class Tracks:
 
 
 def _lost_s(track: Track) -> float:
-    return LOST_S if track.confirmed else LOST_S / 3
+    if not track.confirmed:
+        return LOST_S / 3
+    stands = math.hypot(track.vx, track.vy) < STANDS_H_S * track.height
+    return LOST_STANDING_S if stands else LOST_S
 
 
 def _predict(track: Track, dt_s: float) -> None:

@@ -7,28 +7,36 @@ are over teach the camera's `View`, which may be given, learnt before.
 
 from __future__ import annotations
 
+from causeway.events import AnyEvent
 from causeway.frame import Frame
 from detectors.blobs import fused, sightings
 from detectors.counting import Counting
 from detectors.motion import Scene
 from detectors.network import Network
+from detectors.queueing import Queueing
+from detectors.standing import Standing
 from detectors.steady import unshifted
-from detectors.tracks import Track, Tracks
+from detectors.tracks import Tracks
 from detectors.view import View
+from detectors.walking import Walking
+from detectors.wrong_way import WrongWay
 
 
 class Traffic:
     """Tracks and counts of one camera. `view` is used, `learning` is what it learns meanwhile."""
 
-    def __init__(self, view: View | None = None, network: Network | None = None) -> None:
+    def __init__(
+        self, camera: str, view: View | None = None, network: Network | None = None
+    ) -> None:
         self.view = view
         self.learning: View | None = None
         self.tracks = Tracks(view.expected) if view is not None else Tracks()
         self.counting = Counting()
         self._network = network
+        self._machines = (WrongWay(camera), Standing(camera), Walking(camera), Queueing(camera))
 
-    def see(self, frame: Frame, scene: Scene) -> list[Track]:
-        """The tracks that live."""
+    def see(self, frame: Frame, scene: Scene) -> list[AnyEvent]:
+        """Incidents that begin and end; `tracks.live` are what drives there."""
         if self.learning is None:
             self.learning = View(*scene.road.shape)
         found = sightings(scene, self.view)
@@ -36,11 +44,22 @@ class Traffic:
             seen = self._network.sightings(frame, scene.scale, self.view)
             found = fused(found, [unshifted(s, scene.shift) for s in seen], scene)
         tracks = self.tracks.see(found, scene.at_ns)
+        events: list[AnyEvent] = []
         for track in self.tracks.ended:
             self.learning.learn(track)
         if self.view is not None:
             self.counting.see([*tracks, *self.tracks.ended], self.view)
-        return tracks
+            for machine in self._machines:
+                events += machine.see(tracks, self.view, scene)
+        return events
+
+    def lose(self, at_ns: int, why: str) -> list[AnyEvent]:
+        """End what is open: the camera can no longer be believed."""
+        self.tracks = Tracks(self.tracks.expected)
+        events: list[AnyEvent] = []
+        for machine in self._machines:
+            events += machine.lose(at_ns, why)
+        return events
 
     def learnt(self) -> View | None:
         """What it has learnt, with the tracks that still live; ends it."""

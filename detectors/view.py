@@ -22,6 +22,9 @@ from detectors.tracks import Place, Track
 
 CELL_PX = 10
 MOVED_SIZES = 2.0  # a track that has not moved by twice its own size tells no direction
+WAITED_S = 3.0
+STOOD_SIZES = 0.25  # of its size: what has not moved further has stood
+BINS = 8  # directions that are told apart, of 45 degrees
 STRAIGHT_RATIO = 0.7  # of its way's length: what wanders is no vehicle
 LASTED_S = 0.6
 STEP_SIZES = 0.5  # along its way: a vote is made of steps so long
@@ -69,6 +72,8 @@ class View:
         self.sum_x: Cells = np.zeros((rows, columns))
         self.sum_y: Cells = np.zeros((rows, columns))
         self.sum_speed: Cells = np.zeros((rows, columns))
+        self.ways: Cells = np.zeros((BINS, rows, columns))  # tracks by their direction
+        self.waited: Cells = np.zeros((rows, columns))  # tracks that stood and drove on
         self._ways: list[NDArray[np.float64]] = []  # (n, 3) places and sizes of each track
         self._sizes: list[tuple[float, float, float]] = []  # foot, width, height
         self._line: CountLine | None = None
@@ -79,6 +84,7 @@ class View:
         if not track.confirmed:
             return
         places = list(track.places)
+        self._learn_waiting(places)
         size = float(np.median([max(p.width, p.height) for p in places]))
         middle = places[len(places) // 2]
         if _net(places) < MOVED_SIZES * size or track.seen_s < LASTED_S:
@@ -101,6 +107,7 @@ class View:
             self.sum_x[row, column] += x
             self.sum_y[row, column] += y
             self.sum_speed[row, column] += speed
+            self.ways[_bin(x, y), row, column] += 1
         whole = [p for p in places if self._is_whole(p)]
         if len(whole) >= 2:
             self._ways.append(np.array([[p.x, p.middle, max(p.width, p.height)] for p in whole]))
@@ -124,6 +131,42 @@ class View:
         speed = float(self.sum_speed[rows, columns].sum()) / total
         return Direction(sum_x / length, sum_y / length, speed, tracks, length / total)
 
+    def passed(self, x: float, y: float, way_x: float, way_y: float) -> tuple[float, float]:
+        """How many tracks have passed there within 67 degrees of a direction, and of its reverse.
+
+        The most of the cells around, since none is passed by all.
+        """
+        row, column = int(y // CELL_PX), int(x // CELL_PX)
+        rows = slice(max(0, row - 1), max(0, row + 2))
+        columns = slice(max(0, column - 1), max(0, column + 2))
+        there = self.ways[:, rows, columns]
+        if not there.size:
+            return 0.0, 0.0
+        ahead = _bin(way_x, way_y)
+        alike = there[[ahead - 1, ahead, (ahead + 1) % BINS]].sum(axis=0).max()
+        back = (ahead + BINS // 2) % BINS
+        others = there[[back - 1, back, (back + 1) % BINS]].sum(axis=0).max()
+        return float(alike), float(others)
+
+    def waits(self, x: float, y: float) -> bool:
+        """Whether vehicles are wont to stand there for a while and drive on."""
+        row, column = int(y // CELL_PX), int(x // CELL_PX)
+        near = self.waited[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        return bool(near.max(initial=0.0) >= 1)
+
+    def _learn_waiting(self, places: Sequence[Place]) -> None:
+        """Where it stood for `WAITED_S` before it moved on by its own size."""
+        start = 0
+        for n, place in enumerate(places):
+            size = max(place.width, place.height)
+            if _net([places[start], place]) <= STOOD_SIZES * size:
+                continue
+            stood_s = (places[n - 1].at_ns - places[start].at_ns) / 1e9
+            if stood_s >= WAITED_S and _net([places[start], places[-1]]) >= size:
+                for row, column in self._between(places[start], places[start]):
+                    self.waited[row, column] += 1
+            start = n
+
     def expected(self, x: float, y: float) -> tuple[float, float]:
         """The velocity of what drives there, pixels a second; nought where it is not known."""
         found = self.direction(x, y)
@@ -144,6 +187,13 @@ class View:
         row, column = int(y // CELL_PX), int(x // CELL_PX)
         near = self.tracks[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
         return bool(near.max(initial=0.0) >= ROAD_TRACKS)
+
+    def driven(self, x: float, y: float) -> bool:
+        """Whether as many have passed just there."""
+        row, column = int(y // CELL_PX), int(x // CELL_PX)
+        rows, columns = self.tracks.shape
+        inside = 0 <= row < rows and 0 <= column < columns
+        return inside and bool(self.tracks[row, column] >= ROAD_TRACKS)
 
     def small_road(self, height_px: float) -> tuple[float, float] | None:
         """The middle (x, y) of the road where vehicles are lower than that; None: nowhere."""
@@ -223,6 +273,10 @@ class View:
             )
             found |= {(row, column) for row in down for column in across}
         return found
+
+
+def _bin(x: float, y: float) -> int:
+    return round(math.atan2(y, x) / (2 * math.pi) * BINS) % BINS
 
 
 def _net(places: Sequence[Place]) -> float:

@@ -81,16 +81,15 @@ def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     network = Network(Path(asked.model).read_bytes()) if asked.model else None
     background = learn_background(clip)
     view = learn_view(clip, camera, background, network)
-    motion, traffic = Motion(camera, background), Traffic(view, network)
+    motion, traffic = Motion(camera, background), Traffic(camera.id, view, network)
     notes = Notes()
     spent_s = 0.0
     for number, frame in enumerate(clip.pictures(), 1):
         started_s = time.process_time()
         scene = motion.see(frame)
-        if scene is not None:
-            traffic.see(frame, scene)
+        events = traffic.see(frame, scene) if scene is not None else []
         spent_s += time.process_time() - started_s
-        notes.take([], frame.observed_at_ns)
+        notes.take(events, frame.observed_at_ns)
         progress(number)
     found = notes.found(spent_s)
     found.count = traffic.counting.total if view is not None and view.line is not None else None
@@ -118,7 +117,7 @@ def learn_view(
     clip: Clip, camera: Camera, background: NDArray[np.uint8], network: Network | None
 ) -> View | None:
     """The road, its directions and sizes, from a first look."""
-    motion, traffic = Motion(camera, background), Traffic(None, network)
+    motion, traffic = Motion(camera, background), Traffic(camera.id, None, network)
     for frame in clip.pictures():
         scene = motion.see(frame)
         if scene is not None:

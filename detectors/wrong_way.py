@@ -1,0 +1,117 @@
+"""Decides whether something drives against the others.
+
+In come tracks, the camera's `View` and the scene; out go incidents of kind wrong way. Against the
+others drives what has moved by its own size in a direction in which next to nobody has passed
+there, where several have passed the other way. The dense optical flow within its box (Kroeger et
+al. 2016) must say the same as the track, since two things of which one is mistaken for the other
+make a track that goes where nothing went.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from causeway.events import AnyEvent, IncidentKind
+from detectors.motion import Scene
+from detectors.reports import Open, box_of
+from detectors.tracks import Track
+from detectors.view import View
+
+OVER_S = 1.0  # its way is judged over so long
+MOVED_SIZES = 0.75  # by so many of its sizes it must have moved meanwhile
+STRAIGHT_RATIO = 0.6
+OTHERS_MIN = 3  # so many have passed the other way: by chance, of two ways, 1 in 8
+OTHERS_SHARE = 0.75  # of all that have passed there
+SAID_S = 0.3  # for so long, of pictures in which track and flow agree
+ENDS_S = 3.0
+FLOW_PX_MIN = 0.25  # between two pictures: less is the flow's own error
+HEIGHT_PX_MIN = 8.0  # of the reduced picture: what is smaller has no flow of its own
+
+
+class WrongWay:
+    """Vehicles of one camera that drive against the others."""
+
+    def __init__(self, camera: str) -> None:
+        self._open = Open(camera, IncidentKind.WRONG_WAY, ENDS_S)
+        self._for_s: dict[int, float] = {}
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+    def see(self, tracks: list[Track], view: View, scene: Scene) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
+        kept: dict[int, float] = {}
+        for track in tracks:
+            before_s = self._for_s.get(track.number, 0.0)
+            if not _against(track, view):
+                kept[track.number] = max(0.0, before_s - scene.dt_s)
+                continue
+            if not self._flows(track, scene):
+                kept[track.number] = before_s
+                continue
+            kept[track.number] = before_s + scene.dt_s
+            if kept[track.number] >= SAID_S:
+                others = view.passed(track.x, track.middle, *_way(track))[1]
+                events += self._open.begin(
+                    track.number,
+                    track.places[0].at_ns,
+                    scene.at_ns,
+                    min(0.95, 0.6 + 0.05 * others),
+                    f"against the direction in which {others:.0f} others have passed",
+                    box_of(track, scene.road.shape),
+                )
+        self._for_s = kept
+        return events + self._open.ended(scene.at_ns, "it has gone")
+
+    def lose(self, at_ns: int, why: str) -> list[AnyEvent]:
+        self._for_s = {}
+        return self._open.lose(at_ns, why)
+
+    def _flows(self, track: Track, scene: Scene) -> bool:
+        """Whether the picture within its box moves as the track does."""
+        height, width = scene.grey.shape
+        rim = max(4, round(track.height / 2))
+        rows = slice(
+            max(0, int(track.foot - track.height) - rim), min(height, int(track.foot) + rim)
+        )
+        columns = slice(
+            max(0, int(track.x - track.width / 2) - rim),
+            min(width, int(track.x + track.width / 2) + rim),
+        )
+        there = (scene.foreground & scene.moving)[rows, columns]
+        if there.shape[0] < 16 or there.shape[1] < 16 or not there.any():
+            return False
+        now = np.ascontiguousarray(scene.grey[rows, columns])
+        before = np.ascontiguousarray(scene.grey_before[rows, columns])
+        flow = self._flow.calc(before, now, np.zeros((*now.shape, 2), np.float32))
+        x, y = float(np.median(flow[..., 0][there])), float(np.median(flow[..., 1][there]))
+        way = _way(track)
+        return x * way[0] + y * way[1] >= FLOW_PX_MIN
+
+
+def _against(track: Track, view: View) -> bool:
+    if not track.confirmed or track.missed_s > 0 or track.height < HEIGHT_PX_MIN:
+        return False
+    then = track.since(OVER_S)
+    dx, dy = track.x - then.x, track.middle - then.middle
+    moved = math.hypot(dx, dy)
+    if moved < MOVED_SIZES * max(track.width, track.height):
+        return False
+    path = [p for p in track.places if p.at_ns >= then.at_ns]
+    steps = sum(math.hypot(b.x - a.x, b.middle - a.middle) for a, b in pairwise(path))
+    if moved < STRAIGHT_RATIO * steps:
+        return False
+    for x, y in ((track.x, track.middle), (then.x, then.middle)):
+        alike, others = view.passed(x, y, dx / moved, dy / moved)
+        if others < OTHERS_MIN or others < OTHERS_SHARE * (alike + others):
+            return False
+    return True
+
+
+def _way(track: Track) -> tuple[float, float]:
+    then = track.since(OVER_S)
+    dx, dy = track.x - then.x, track.middle - then.middle
+    moved = math.hypot(dx, dy) or 1.0
+    return dx / moved, dy / moved
