@@ -157,10 +157,18 @@ class Arterial(Struct, frozen=True, forbid_unknown_fields=True):
     junctions: tuple[str, ...]
 
 
+# On an ordinary street these are everyday; a tunnel's or a bridge's camera makes them alarms.
+EVERYDAY: dict[str, Literal["alarm", "count", "off"]] = {
+    "wrong_way": "count",
+    "pedestrian": "count",
+}
+
+
 class Camera(Struct, frozen=True, forbid_unknown_fields=True):
     """A camera. `source` is `mqtt`, or a file or rtsp:// address that the centre decodes itself.
 
     `road` is the road surface in the picture, a polygon in shares of width and height.
+    `incidents` says, by kind, whether one is an alarm there, only counted, or nothing.
     """
 
     id: str
@@ -171,6 +179,9 @@ class Camera(Struct, frozen=True, forbid_unknown_fields=True):
     road: tuple[tuple[float, float], ...]
     source: str = "mqtt"
     fps: float = 2.0
+    incidents: dict[str, Literal["alarm", "count", "off"]] = field(
+        default_factory=lambda: dict(EVERYDAY)
+    )
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True):

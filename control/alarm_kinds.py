@@ -40,6 +40,15 @@ KINDS: dict[str, Kind] = {
         "INC-{}-STOPPED", 0, 0, "Xe dừng bất thường: {name}", "Vehicle stopped: {name}"
     ),
     "congestion": Kind("INC-{}-CONGESTION", 0, 0, "Ùn tắc: {name}", "Congestion: {name}"),
+    "collision": Kind("INC-{}-COLLISION", 0, 0, "Va chạm: {name}", "Collision: {name}"),
+    "wrong_way": Kind("INC-{}-WRONG_WAY", 0, 0, "Xe đi ngược chiều: {name}", "Wrong way: {name}"),
+    "pedestrian": Kind(
+        "INC-{}-PEDESTRIAN", 0, 0, "Người đi bộ dưới lòng đường: {name}", "Pedestrian: {name}"
+    ),
+    "debris": Kind("INC-{}-DEBRIS", 0, 0, "Vật cản trên đường: {name}", "Debris: {name}"),
+    "water_on_road": Kind(
+        "INC-{}-WATER", 0, 0, "Nước trên mặt đường: {name}", "Water on the road: {name}"
+    ),
     "camera": Kind("CAM-{}", 5, 10, "Camera {name}: {health_vi}", "Camera {name}: {health_en}"),
     "source": Kind("SRC-{}", 0, 5, "Mất liên lạc: {name}", "Contact lost: {name}"),
     "takeover": Kind(
@@ -83,12 +92,23 @@ KINDS: dict[str, Kind] = {
 FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
 TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
 ROMAN = {1: "I", 2: "II", 3: "III"}
-INCIDENT_PRIORITY = {IncidentKind.STOPPED_VEHICLE: 2, IncidentKind.CONGESTION: 3}
+INCIDENT_PRIORITY = {
+    IncidentKind.STOPPED_VEHICLE: 2,
+    IncidentKind.CONGESTION: 3,
+    IncidentKind.COLLISION: 1,
+    IncidentKind.WRONG_WAY: 1,
+    IncidentKind.PEDESTRIAN: 2,
+    IncidentKind.DEBRIS: 2,
+    IncidentKind.WATER_ON_ROAD: 3,
+}
 CAMERA_PRIORITY = {
     CameraHealth.LOST: 3,
     CameraHealth.BROKEN: 3,
     CameraHealth.FROZEN: 3,
     CameraHealth.DARK: 4,
+    CameraHealth.BLURRED: 4,
+    CameraHealth.BLOCKED: 4,
+    CameraHealth.MOVED: 4,
     CameraHealth.UNKNOWN: 4,
 }
 CAMERA_WORDS = {
@@ -96,6 +116,9 @@ CAMERA_WORDS = {
     CameraHealth.BROKEN: ("hình hỏng", "pictures cannot be decoded"),
     CameraHealth.FROZEN: ("đứng hình", "picture frozen"),
     CameraHealth.DARK: ("quá tối", "too dark"),
+    CameraHealth.BLURRED: ("hình mờ", "picture blurred"),
+    CameraHealth.BLOCKED: ("bị che khuất", "view blocked"),
+    CameraHealth.MOVED: ("lệch hướng nhìn", "moved to another view"),
     CameraHealth.UNKNOWN: ("chưa rõ", "not known"),
 }
 TAKEOVER_PRIORITY = 2

@@ -66,6 +66,7 @@ class Scene:
 
     `road` is the road's surface; the other masks reach as far above it as vehicles stand out.
 
+    `learnt` says whether there is a background yet: without one there is no foreground.
     `still_s` is for how long the foreground has not moved, `dt_s` the time since the scene before,
     `scale` reduced pixels in a pixel of the frame.
     """
@@ -80,6 +81,7 @@ class Scene:
     moving: Mask
     still_s: Levels
     shift: Shift
+    learnt: bool = True
 
 
 class Motion:
@@ -121,7 +123,7 @@ class Motion:
             self._start(small)
         if not self._background.size:
             self._learn_first(small, frame.observed_at_ns)
-            return None
+            return self._unlearnt(frame, small, before, shift, dt_s)
         background = _bytes(cv2.convertScaleAbs(self._background))
         lit = _lit_like(small, background, self._bare)
         different = _difference(lit, background)
@@ -142,6 +144,25 @@ class Motion:
             moving=moving & self._near,
             still_s=np.where(self._near, self._still_s, 0.0).astype(np.float32),
             shift=shift,
+        )
+
+    def _unlearnt(
+        self, frame: Frame, small: Picture, before: Picture, shift: Shift, dt_s: float
+    ) -> Scene:
+        """A scene without foreground, while there is no background."""
+        nothing = np.zeros(small.shape[:2], np.bool_)
+        return Scene(
+            at_ns=frame.observed_at_ns,
+            dt_s=dt_s,
+            scale=small.shape[1] / frame.pixels.shape[1],
+            grey=_grey(small),
+            grey_before=_grey(before),
+            road=self._road,
+            foreground=nothing,
+            moving=nothing,
+            still_s=np.zeros(small.shape[:2], np.float32),
+            shift=shift,
+            learnt=False,
         )
 
     def _light_changed(self, small: Picture, before: Picture, moved: Picture) -> bool:

@@ -16,7 +16,7 @@ from detectors.reports import Open
 from detectors.tracks import Track
 from detectors.view import View
 
-MANY = 8  # vehicles
+MANY = 6  # vehicles
 CREEP_H_S = 0.9  # heights a second: 5 km/h, a car being 1.5 m high
 CREEPING_SHARE = 0.7
 HOLD_S = 5.0

@@ -7,6 +7,8 @@ are over teach the camera's `View`, which may be given, learnt before.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from causeway.events import AnyEvent
 from causeway.frame import Frame
 from detectors.blobs import fused, sightings
@@ -16,10 +18,18 @@ from detectors.network import Network
 from detectors.queueing import Queueing
 from detectors.standing import Standing
 from detectors.steady import unshifted
-from detectors.tracks import Tracks
+from detectors.tracks import Track, Tracks
 from detectors.view import View
 from detectors.walking import Walking
 from detectors.wrong_way import WrongWay
+
+LEARNT_TRACKS = 100  # before a camera's own view is used: 20 a lane of a road of five
+
+
+class _Machine(Protocol):
+    def see(self, tracks: list[Track], view: View, scene: Scene) -> list[AnyEvent]: ...
+
+    def lose(self, at_ns: int, why: str) -> list[AnyEvent]: ...
 
 
 class Traffic:
@@ -33,7 +43,10 @@ class Traffic:
         self.tracks = Tracks(view.expected) if view is not None else Tracks()
         self.counting = Counting()
         self._network = network
-        self._machines = (WrongWay(camera), Standing(camera), Walking(camera), Queueing(camera))
+        # What moves is told from what stands by movement alone; what it is, only by a network.
+        self._machines: tuple[_Machine, ...] = (WrongWay(camera),)
+        if network is not None:
+            self._machines += (Standing(camera), Walking(camera), Queueing(camera))
 
     def see(self, frame: Frame, scene: Scene) -> list[AnyEvent]:
         """Incidents that begin and end; `tracks.live` are what drives there."""
@@ -47,6 +60,9 @@ class Traffic:
         events: list[AnyEvent] = []
         for track in self.tracks.ended:
             self.learning.learn(track)
+        if self.view is None and self.learning.learnt >= LEARNT_TRACKS:
+            self.view = self.learning
+            self.tracks.expected = self.view.expected
         if self.view is not None:
             self.counting.see([*tracks, *self.tracks.ended], self.view)
             for machine in self._machines:

@@ -10,6 +10,7 @@ one that stands or turns for long has no more weight than one that passes.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +25,9 @@ CELL_PX = 10
 MOVED_SIZES = 2.0  # a track that has not moved by twice its own size tells no direction
 WAITED_S = 3.0
 STOOD_SIZES = 0.25  # of its size: what has not moved further has stood
-BINS = 8  # directions that are told apart, of 45 degrees
+SAME_WAY = 0.5  # cosine of 60 degrees
+DEPTH_RATIO = 0.3  # of a length on the road, seen 17 degrees from above
+WAYS_MAX = 400  # are remembered one by one
 STRAIGHT_RATIO = 0.7  # of its way's length: what wanders is no vehicle
 LASTED_S = 0.6
 STEP_SIZES = 0.5  # along its way: a vote is made of steps so long
@@ -68,14 +71,19 @@ class View:
     def __init__(self, height: int, width: int) -> None:
         self.shape = (height, width)
         rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+        self.learnt = 0  # tracks that have taught it
         self.tracks: Cells = np.zeros((rows, columns))
         self.sum_x: Cells = np.zeros((rows, columns))
         self.sum_y: Cells = np.zeros((rows, columns))
         self.sum_speed: Cells = np.zeros((rows, columns))
-        self.ways: Cells = np.zeros((BINS, rows, columns))  # tracks by their direction
+        self._steps: deque[NDArray[np.float64]] = deque(maxlen=WAYS_MAX)  # x, foot, unit vector
         self.waited: Cells = np.zeros((rows, columns))  # tracks that stood and drove on
-        self._ways: list[NDArray[np.float64]] = []  # (n, 3) places and sizes of each track
-        self._sizes: list[tuple[float, float, float]] = []  # foot, width, height
+        self._ways: deque[NDArray[np.float64]] = deque(
+            maxlen=WAYS_MAX
+        )  # (n, 3) places and sizes of each track
+        self._sizes: deque[tuple[float, float, float]] = deque(
+            maxlen=WAYS_MAX
+        )  # foot, width, height
         self._line: CountLine | None = None
         self._fit: tuple[float, float, float, float] | None = None
 
@@ -93,6 +101,7 @@ class View:
         if _net(places) < STRAIGHT_RATIO * path:
             return
         seen: dict[tuple[int, int], tuple[float, float, float]] = {}
+        steps: list[tuple[float, float, float, float]] = []
         last = places[0]
         for place in places[1:]:
             dx, dy = place.x - last.x, place.middle - last.middle
@@ -101,13 +110,16 @@ class View:
                 continue
             for cell in self._between(last, place):
                 seen[cell] = (dx / step, dy / step, step / dt_s)
+            steps.append((place.x, place.foot, dx / step, dy / step))
             last = place
+        self.learnt += 1
+        if steps:
+            self._steps.append(np.array(steps))
         for (row, column), (x, y, speed) in seen.items():
             self.tracks[row, column] += 1
             self.sum_x[row, column] += x
             self.sum_y[row, column] += y
             self.sum_speed[row, column] += speed
-            self.ways[_bin(x, y), row, column] += 1
         whole = [p for p in places if self._is_whole(p)]
         if len(whole) >= 2:
             self._ways.append(np.array([[p.x, p.middle, max(p.width, p.height)] for p in whole]))
@@ -131,22 +143,26 @@ class View:
         speed = float(self.sum_speed[rows, columns].sum()) / total
         return Direction(sum_x / length, sum_y / length, speed, tracks, length / total)
 
-    def passed(self, x: float, y: float, way_x: float, way_y: float) -> tuple[float, float]:
-        """How many tracks have passed there within 67 degrees of a direction, and of its reverse.
+    def passed(
+        self, path: Sequence[Place], way_x: float, way_y: float, reach: float
+    ) -> tuple[int, int]:
+        """How many tracks have passed within reach of a path in a direction, and in its reverse.
 
-        The most of the cells around, since none is passed by all.
+        Within 60 degrees of it; what crosses is neither.
         """
-        row, column = int(y // CELL_PX), int(x // CELL_PX)
-        rows = slice(max(0, row - 1), max(0, row + 2))
-        columns = slice(max(0, column - 1), max(0, column + 2))
-        there = self.ways[:, rows, columns]
-        if not there.size:
-            return 0.0, 0.0
-        ahead = _bin(way_x, way_y)
-        alike = there[[ahead - 1, ahead, (ahead + 1) % BINS]].sum(axis=0).max()
-        back = (ahead + BINS // 2) % BINS
-        others = there[[back - 1, back, (back + 1) % BINS]].sum(axis=0).max()
-        return float(alike), float(others)
+        places = np.array([[p.x, p.foot] for p in path])
+        # Across a way that goes sideways in the picture lies depth, which the picture shortens.
+        shortened = DEPTH_RATIO + (1.0 - DEPTH_RATIO) * abs(way_y)
+        alike = others = 0
+        for steps in self._steps:
+            apart = steps[:, None, :2] - places[None]
+            near = (np.hypot(apart[..., 0], apart[..., 1] / shortened) <= reach).any(axis=1)
+            if not near.any():
+                continue
+            along = float(np.mean(steps[near, 2] * way_x + steps[near, 3] * way_y))
+            alike += along > SAME_WAY
+            others += along < -SAME_WAY
+        return alike, others
 
     def waits(self, x: float, y: float) -> bool:
         """Whether vehicles are wont to stand there for a while and drive on."""
@@ -273,10 +289,6 @@ class View:
             )
             found |= {(row, column) for row in down for column in across}
         return found
-
-
-def _bin(x: float, y: float) -> int:
-    return round(math.atan2(y, x) / (2 * math.pi) * BINS) % BINS
 
 
 def _net(places: Sequence[Place]) -> float:

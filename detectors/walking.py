@@ -16,7 +16,9 @@ from detectors.tracks import Track
 from detectors.view import View
 
 ON_ROAD_S = 2.0
-FAST_H_S = 2.5  # heights a second: a run of 4 m/s, a person being 1.7 m high
+FAST_H_S = (
+    1.0  # heights a second: a brisk walk of 1.7 m/s, a person being 1.7 m high; who rides is faster
+)
 KIND_SHARE = 0.6  # of what the network took it for
 KIND_MIN = 5
 HEIGHT_PX_MIN = 10.0

@@ -1,31 +1,55 @@
 """Decides what one camera's frames mean, by its health first and its detectors after.
 
 In come frames, frames that cannot be decoded and silence; out go the events of
-`camera_health.py`, `congestion.py` and `stopped.py`. Pictures that cannot be believed are shown
-to no detector, and what the detectors had found ends with the belief.
+`camera_health.py`, `congestion.py`, `stopped.py` and `traffic.py`. Pictures that cannot be believed
+are shown to no detector that tells incidents, and what the detectors had found ends with the
+belief. Two detectors may see one thing: it is told once. What the camera's description does not
+want as an alarm is counted in `counted`, or not even that.
 """
 
 from __future__ import annotations
 
-from causeway.events import AnyEvent, CameraHealth
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causeway.events import AnyEvent, Box, CameraHealth, IncidentDetected, IncidentEnded
 from causeway.frame import Frame
 from causeway.site import Camera
 from detectors.camera_health import HealthOfCamera
 from detectors.congestion import Congestion
 from detectors.motion import Motion
+from detectors.network import Network
 from detectors.stopped import StoppedVehicles
+from detectors.traffic import Traffic
+from detectors.view import View
+from detectors.visibility import Visibility
 
 
 class CameraWatch:
-    """All that is decided from the pictures of one camera."""
+    """All that is decided from the pictures of one camera.
 
-    def __init__(self, camera: Camera) -> None:
+    `view` and `background` may have been learnt before; `network` sees objects besides movement.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        view: View | None = None,
+        background: NDArray[np.uint8] | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self.counted: Counter[str] = Counter()  # incidents that are no alarm here, by kind
+        self.visibility = Visibility()
+        self.traffic = Traffic(camera.id, view, network)
+        self.motion = Motion(camera, background)
         self._camera = camera
         self._at_ns = 0
         self._health = HealthOfCamera(camera.id)
-        self._motion = Motion(camera)
         self._congestion = Congestion(camera)
         self._stopped = StoppedVehicles(camera)
+        self._open: dict[str, tuple[str, Box | None]] = {}  # told and not ended
 
     def see(self, frame: Frame) -> list[AnyEvent]:
         events: list[AnyEvent] = []
@@ -37,10 +61,14 @@ class CameraWatch:
         events += changed
         if self._health.health is not CameraHealth.OK:
             return events + self._lose(changed, frame.observed_at_ns)
-        scene = self._motion.see(frame)
+        self.visibility.see(frame.pixels, frame.observed_at_ns)
+        scene = self.motion.see(frame)
         if scene is None:
             return events
-        return [*events, *self._congestion.see(scene), *self._stopped.see(scene)]
+        found = self.traffic.see(frame, scene)
+        if scene.learnt:
+            found += self._congestion.see(scene) + self._stopped.see(scene)
+        return events + self._told(found)
 
     def undecodable(self, at_ns: int) -> list[AnyEvent]:
         """A frame came that is no picture."""
@@ -60,5 +88,35 @@ class CameraWatch:
 
     def _forget(self, at_ns: int, why: str) -> list[AnyEvent]:
         """End what is open, and learn the road anew."""
-        self._motion = Motion(self._camera)
-        return [*self._congestion.lose(at_ns, why), *self._stopped.lose(at_ns, why)]
+        self.motion = Motion(self._camera)
+        ended = self._congestion.lose(at_ns, why) + self._stopped.lose(at_ns, why)
+        return self._told(ended + self.traffic.lose(at_ns, why))
+
+    def _told(self, found: list[AnyEvent]) -> list[AnyEvent]:
+        """Without what is told already, and what is no alarm on this camera."""
+        told: list[AnyEvent] = []
+        for event in found:
+            match event:
+                case IncidentDetected():
+                    wanted = self._camera.incidents.get(event.kind.value, "alarm")
+                    if wanted == "count":
+                        self.counted[event.kind.value] += 1
+                    same = (event.kind.value, event.box)
+                    if wanted == "alarm" and not any(_same(same, o) for o in self._open.values()):
+                        self._open[event.incident] = same
+                        told.append(event)
+                case IncidentEnded():
+                    if self._open.pop(event.incident, None) is not None:
+                        told.append(event)
+                case _:
+                    told.append(event)
+        return told
+
+
+def _same(a: tuple[str, Box | None], b: tuple[str, Box | None]) -> bool:
+    """Whether two are of one kind, and not at two places."""
+    if a[0] != b[0] or a[1] is None or b[1] is None:
+        return a[0] == b[0]
+    left, top = max(a[1].left, b[1].left), max(a[1].top, b[1].top)
+    right = min(a[1].left + a[1].width, b[1].left + b[1].width)
+    return left < right and top < min(a[1].top + a[1].height, b[1].top + b[1].height)

@@ -18,7 +18,7 @@ import numpy as np
 from causeway.events import AnyEvent, IncidentKind
 from detectors.motion import Scene
 from detectors.reports import Open, box_of
-from detectors.tracks import Track
+from detectors.tracks import Place, Track
 from detectors.view import View
 
 OVER_S = 1.0  # its way is judged over so long
@@ -26,7 +26,9 @@ MOVED_SIZES = 0.75  # by so many of its sizes it must have moved meanwhile
 STRAIGHT_RATIO = 0.6
 OTHERS_MIN = 3  # so many have passed the other way: by chance, of two ways, 1 in 8
 OTHERS_SHARE = 0.75  # of all that have passed there
-SAID_S = 0.3  # for so long, of pictures in which track and flow agree
+REACH_PX_MIN = 20.0  # of the reduced picture; else a vehicle's own size, half a lane to each side
+GROWTH_MAX = 1.6  # of its area from one picture to the next
+SAID_S = 0.5  # for so long, of pictures in which track and flow agree
 ENDS_S = 3.0
 FLOW_PX_MIN = 0.25  # between two pictures: less is the flow's own error
 HEIGHT_PX_MIN = 8.0  # of the reduced picture: what is smaller has no flow of its own
@@ -53,13 +55,14 @@ class WrongWay:
                 continue
             kept[track.number] = before_s + scene.dt_s
             if kept[track.number] >= SAID_S:
-                others = view.passed(track.x, track.middle, *_way(track))[1]
+                path = [p for p in track.places if p.at_ns >= track.since(OVER_S).at_ns]
+                others = view.passed(path, *_way(track), _reach(track))[1]
                 events += self._open.begin(
                     track.number,
                     track.places[0].at_ns,
                     scene.at_ns,
                     min(0.95, 0.6 + 0.05 * others),
-                    f"against the direction in which {others:.0f} others have passed",
+                    f"against the direction in which {others} others have passed",
                     box_of(track, scene.road.shape),
                 )
         self._for_s = kept
@@ -101,13 +104,20 @@ def _against(track: Track, view: View) -> bool:
         return False
     path = [p for p in track.places if p.at_ns >= then.at_ns]
     steps = sum(math.hypot(b.x - a.x, b.middle - a.middle) for a, b in pairwise(path))
-    if moved < STRAIGHT_RATIO * steps:
+    if moved < STRAIGHT_RATIO * steps or not _keeps_size(path):
         return False
-    for x, y in ((track.x, track.middle), (then.x, then.middle)):
-        alike, others = view.passed(x, y, dx / moved, dy / moved)
-        if others < OTHERS_MIN or others < OTHERS_SHARE * (alike + others):
-            return False
-    return True
+    alike, others = view.passed(path, dx / moved, dy / moved, _reach(track))
+    return others >= OTHERS_MIN and others >= OTHERS_SHARE * (alike + others)
+
+
+def _keeps_size(path: list[Place]) -> bool:
+    """What grows or shrinks at once is two things taken for one, or one for two."""
+    ratios = [b.width * b.height / (a.width * a.height) for a, b in pairwise(path)]
+    return all(1 / GROWTH_MAX <= ratio <= GROWTH_MAX for ratio in ratios)
+
+
+def _reach(track: Track) -> float:
+    return max(REACH_PX_MIN, track.width, track.height)
 
 
 def _way(track: Track) -> tuple[float, float]:

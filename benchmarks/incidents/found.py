@@ -18,6 +18,7 @@ from msgspec import Struct
 from causeway.cli import Unusable
 
 EVER_S = 1e9
+EARLY_S = 1.0  # a detector may see it before the eye that wrote the truth
 
 
 class Incident(Struct):
@@ -102,7 +103,7 @@ def matched(wanted: Wanted, found: list[Incident]) -> Incident | None:
     """The first incident that says it: of its kind, and said while it is so."""
     kinds = ALSO.get(wanted.kind, (wanted.kind,))
     hits = [i for i in found if i.kind in kinds and i.end_s >= wanted.start_s]
-    hits = [i for i in hits if wanted.start_s <= i.start_s <= wanted.end_s]
+    hits = [i for i in hits if wanted.start_s - EARLY_S <= i.start_s <= wanted.end_s]
     return min(hits, key=lambda i: i.start_s, default=None)
 
 

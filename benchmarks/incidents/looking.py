@@ -29,6 +29,7 @@ from detectors.network import Network
 from detectors.steady import Steady, steadied
 from detectors.traffic import Traffic
 from detectors.view import View
+from detectors.watch import CameraWatch
 
 LEARN_S = 600.0  # of a long video: its first ten minutes
 SAMPLES_MAX = 80
@@ -77,22 +78,24 @@ def detectors_run_main() -> int:
 
 def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     """What the detectors say of a clip, once they have learnt its road from it."""
-    camera = Camera(id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE)
+    camera = Camera(
+        id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE, incidents={}
+    )
     network = Network(Path(asked.model).read_bytes()) if asked.model else None
     background = learn_background(clip)
     view = learn_view(clip, camera, background, network)
-    motion, traffic = Motion(camera, background), Traffic(camera.id, view, network)
+    watch = CameraWatch(camera, view, background, network)
     notes = Notes()
     spent_s = 0.0
     for number, frame in enumerate(clip.pictures(), 1):
         started_s = time.process_time()
-        scene = motion.see(frame)
-        events = traffic.see(frame, scene) if scene is not None else []
+        events = watch.see(frame)
         spent_s += time.process_time() - started_s
-        notes.take(events, frame.observed_at_ns)
+        notes.take(events, watch.visibility.states, frame.observed_at_ns)
         progress(number)
     found = notes.found(spent_s)
-    found.count = traffic.counting.total if view is not None and view.line is not None else None
+    if view is not None and view.line is not None:
+        found.count = watch.traffic.counting.total
     return found
 
 
@@ -134,12 +137,18 @@ class Notes:
         self._found = Found()
         self._open: dict[str, Incident] = {}
         self._health: State | None = None
+        self._weather: dict[str, State] = {}
         self._at_ns = START_NS
 
-    def take(self, events: list[AnyEvent], at_ns: int) -> None:
+    def take(self, events: list[AnyEvent], states: frozenset[str], at_ns: int) -> None:
         self._at_ns = at_ns
         self._found.frames += 1
         at_s = (at_ns - START_NS) / NS
+        for state in states - self._weather.keys():
+            self._weather[state] = State(state, round(at_s, 2), -1.0)
+            self._found.states.append(self._weather[state])
+        for state in self._weather.keys() - states:
+            self._weather.pop(state).end_s = round(at_s, 2)
         for event in events:
             match event:
                 case IncidentDetected():
