@@ -268,6 +268,7 @@ def _eval_detectors(options: argparse.Namespace) -> int:
         annotate=options.annotate,
         report=options.report,
         fps=options.fps,
+        synthetic=options.synthetic,
     )
     found = evaluation.detectors_eval(asked, _say)
     if options.json:
@@ -481,6 +482,8 @@ def _add_eval_detectors(kinds: Commands) -> None:
     detectors.add_argument("--annotate", type=Path, metavar="OUT.mp4", help=what)
     what = "write a page with a picture of each hit and alarm"
     detectors.add_argument("--report", type=Path, metavar="OUT.html", help=what)
+    what = "make faults on the clips as well, and play them backwards; stated apart"
+    detectors.add_argument("--synthetic", action="store_true", help=what)
     what = "at most so many pictures a second (default: 10)"
     detectors.add_argument("--fps", type=_positive, default=10.0, metavar="N", help=what)
     detectors.add_argument("--json", action="store_true")

@@ -26,6 +26,8 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from causeway.events import IncidentKind
+
 ID = re.compile(r"[a-z0-9_-]+")
 T = TypeVar("T", bound=Struct)
 
@@ -158,17 +160,14 @@ class Arterial(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 # On an ordinary street these are everyday; a tunnel's or a bridge's camera makes them alarms.
-EVERYDAY: dict[str, Literal["alarm", "count", "off"]] = {
-    "wrong_way": "count",
-    "pedestrian": "count",
-}
+EVERYDAY = (IncidentKind.WRONG_WAY, IncidentKind.PEDESTRIAN)
 
 
 class Camera(Struct, frozen=True, forbid_unknown_fields=True):
     """A camera. `source` is `mqtt`, or a file or rtsp:// address that the centre decodes itself.
 
     `road` is the road surface in the picture, a polygon in shares of width and height.
-    `incidents` says, by kind, whether one is an alarm there, only counted, or nothing.
+    Incidents are alarms there, but for the kinds that are `counted` or `ignored`.
     """
 
     id: str
@@ -179,9 +178,8 @@ class Camera(Struct, frozen=True, forbid_unknown_fields=True):
     road: tuple[tuple[float, float], ...]
     source: str = "mqtt"
     fps: float = 2.0
-    incidents: dict[str, Literal["alarm", "count", "off"]] = field(
-        default_factory=lambda: dict(EVERYDAY)
-    )
+    counted: tuple[IncidentKind, ...] = EVERYDAY
+    ignored: tuple[IncidentKind, ...] = ()
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True):

@@ -98,11 +98,13 @@ class CameraWatch:
         for event in found:
             match event:
                 case IncidentDetected():
-                    wanted = self._camera.incidents.get(event.kind.value, "alarm")
-                    if wanted == "count":
+                    if event.kind in self._camera.ignored:
+                        continue
+                    if event.kind in self._camera.counted:
                         self.counted[event.kind.value] += 1
+                        continue
                     same = (event.kind.value, event.box)
-                    if wanted == "alarm" and not any(_same(same, o) for o in self._open.values()):
+                    if not any(_same(same, known) for known in self._open.values()):
                         self._open[event.incident] = same
                         told.append(event)
                 case IncidentEnded():

@@ -32,6 +32,7 @@ class Clip:
         if not 0.1 <= self.fps <= FPS_MAX:
             self.fps = FPS_UNKNOWN
         self.frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.step_s = 1.0 / min(fps, self.fps)
         self.duration_s = self.frames / self.fps
         video.release()
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.incidents.found import Found, State, Truth, read_truth
 from benchmarks.incidents.looking import Asked, Done
-from benchmarks.incidents.report import page, summary, table
+from benchmarks.incidents.report import made_table, page, summary, synthetic, table
 from benchmarks.signals.evaluation import whole_lines
 from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
@@ -41,6 +41,7 @@ class Options(Struct, frozen=True):
     annotate: Path | None = None
     report: Path | None = None
     fps: float = 10.0
+    synthetic: bool = False
 
 
 def detectors_eval(options: Options, say: Say) -> dict[str, object]:
@@ -51,12 +52,16 @@ def detectors_eval(options: Options, say: Say) -> dict[str, object]:
         founds = {name: found for name, (found, _) in done.items()}
         truths = _truths(options, {name: fps for name, (_, fps) in done.items()})
         say(table(founds, truths))
+        made = synthetic(founds)
+        if options.synthetic:
+            say(made_table(made))
         if options.report is not None:
             options.report.write_text(page(founds, truths, Path(work)), encoding="utf-8")
             say(f"written: {options.report}")
     return {
         "videos": {name: msgspec.to_builtins(found) for name, found in founds.items()},
         "summary": summary(founds, truths),
+        "synthetic": made,
     }
 
 
@@ -98,6 +103,7 @@ async def _evaluate(options: Options, work: Path) -> dict[str, tuple[Found, floa
                     fps=options.fps,
                     model=str(options.model.resolve()) if options.model else "",
                     annotate=str(options.annotate.resolve()) if options.annotate else "",
+                    synthetic=number if options.synthetic else None,
                     pictures=str(work) if options.report else "",
                 )
                 founds[video.name] = await _one(children, f"video-{number}", asked, bar)

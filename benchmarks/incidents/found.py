@@ -53,6 +53,7 @@ class Found(Struct):
     duration_s: float = 0.0
     frames: int = 0
     error: str = ""
+    synthetic: dict[str, float | None] = {}  # seconds until a made fault was told
     pictures: list[str] = []  # files of the report: one an incident
 
 

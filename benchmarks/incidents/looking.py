@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
 from benchmarks.incidents.found import Found, Incident, State
+from benchmarks.incidents.synthetic import faults_found, wrong_way_found
 from causeway.events import (
     AnyEvent,
     CameraHealth,
@@ -45,6 +46,7 @@ class Asked(Struct):
     model: str = ""
     annotate: str = ""
     pictures: str = ""
+    synthetic: int | None = None  # the seed
 
 
 class Done(Struct, omit_defaults=True):
@@ -79,7 +81,7 @@ def detectors_run_main() -> int:
 def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     """What the detectors say of a clip, once they have learnt its road from it."""
     camera = Camera(
-        id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE, incidents={}
+        id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE, counted=()
     )
     network = Network(Path(asked.model).read_bytes()) if asked.model else None
     background = learn_background(clip)
@@ -96,6 +98,11 @@ def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     found = notes.found(spent_s)
     if view is not None and view.line is not None:
         found.count = watch.traffic.counting.total
+    if asked.synthetic is not None:
+        found.synthetic = faults_found(clip, asked.synthetic)
+        if found.count:
+            assert view is not None
+            found.synthetic["reversed"] = wrong_way_found(clip, camera, view, background)
     return found
 
 

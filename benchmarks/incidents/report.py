@@ -9,6 +9,7 @@ from pathlib import Path
 from scipy.stats import beta
 
 from benchmarks.incidents.found import Found, Truth, false_alarms, matched
+from benchmarks.incidents.synthetic import WITHIN_S, WRONG_WAY_WITHIN_S
 
 
 def table(founds: dict[str, Found], truths: dict[str, Truth]) -> str:
@@ -41,6 +42,31 @@ def summary(founds: dict[str, Found], truths: dict[str, Truth]) -> dict[str, int
         detected += sum(matched(w, found) is not None for w in truth.incidents or ())
         alarms += len(false_alarms(truth, found))
     return {"detected": detected, "of": of, "false_alarms": alarms}
+
+
+def synthetic(founds: dict[str, Found]) -> dict[str, dict[str, float]]:
+    """By made fault: told in time, of so many clips, and the longest that it took."""
+    made: dict[str, dict[str, float]] = {}
+    for found in founds.values():
+        for fault, seconds in found.synthetic.items():
+            limit_s = WRONG_WAY_WITHIN_S if fault == "reversed" else WITHIN_S
+            row = made.setdefault(fault, {"told": 0, "of": 0, "longest_s": 0.0})
+            row["of"] += 1
+            if seconds is not None and seconds <= limit_s:
+                row["told"] += 1
+                row["longest_s"] = max(row["longest_s"], seconds)
+    return made
+
+
+def made_table(made: dict[str, dict[str, float]]) -> str:
+    lines = ["made faults on the same clips:"]
+    for fault, row in made.items():
+        low, high = interval(int(row["told"]), int(row["of"]))
+        lines.append(
+            f"  {fault:10} told {row['told']:.0f} of {row['of']:.0f} "
+            f"(95 %: {low:.2f} to {high:.2f}), within {row['longest_s']:.1f} s"
+        )
+    return "\n".join(lines)
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:
