@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.motion import Scene
-from detectors.tracks import Sighting
+from detectors.tracks import SURE, Sighting
 from detectors.view import View
 
 AREA_SHARE_MIN = 12 / 57_600  # of the picture: a motorbike of 3 by 4 pixels
@@ -69,8 +69,11 @@ def fused(blobs: list[Sighting], seen: list[Sighting], scene: Scene) -> list[Sig
 
     What stands and is no thing to the network is a fault of the background's.
     """
-    others = [blob for blob in blobs if not any(_within(blob, s) for s in seen)]
-    return seen + [blob for blob in others if _moving_share(blob, scene) >= MOVING_MIN]
+    sure = [s for s in seen if s.score >= SURE]
+    others = [blob for blob in blobs if not any(_within(blob, s) for s in sure)]
+    others = [blob for blob in others if _moving_share(blob, scene) >= MOVING_MIN]
+    doubtful = [s for s in seen if s.score < SURE and not any(_within(b, s) for b in others)]
+    return sure + others + doubtful
 
 
 def _moving_share(blob: Sighting, scene: Scene) -> float:

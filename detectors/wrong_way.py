@@ -28,6 +28,7 @@ OTHERS_MIN = 3  # so many have passed the other way: by chance, of two ways, 1 i
 OTHERS_SHARE = 0.75  # of all that have passed there
 REACH_PX_MIN = 20.0  # of the reduced picture; else a vehicle's own size, half a lane to each side
 GROWTH_MAX = 1.6  # of its area from one picture to the next
+JUMPS_SHARE = 0.25  # of the pictures: network and movement draw different boxes
 SAID_S = 0.5  # for so long, of pictures in which track and flow agree
 ENDS_S = 3.0
 FLOW_PX_MIN = 0.25  # between two pictures: less is the flow's own error
@@ -113,7 +114,8 @@ def _against(track: Track, view: View) -> bool:
 def _keeps_size(path: list[Place]) -> bool:
     """What grows or shrinks at once is two things taken for one, or one for two."""
     ratios = [b.width * b.height / (a.width * a.height) for a, b in pairwise(path)]
-    return all(1 / GROWTH_MAX <= ratio <= GROWTH_MAX for ratio in ratios)
+    jumps = sum(not 1 / GROWTH_MAX <= ratio <= GROWTH_MAX for ratio in ratios)
+    return jumps <= JUMPS_SHARE * len(ratios)
 
 
 def _reach(track: Track) -> float:
