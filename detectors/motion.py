@@ -45,6 +45,10 @@ MOVED_LEVELS = 18.0
 LIGHT_CHANGE_RATIO = 0.6  # of the whole picture at once
 LAMPS_CHANGE_RATIO = 0.3  # or of the bare road, where nearly all of that became brighter, or darker
 LAMPS_ONE_WAY_RATIO, LAMPS_LEVELS = 0.7, 12.0  # so much of it, by so many grey levels
+# Sobel sums, a step of 25 grey levels giving 100 at its edge: the means within simulated vehicles
+# are 195 to 330, within lamps' pools and wet reflections 45 to 75.
+NEAR_EDGES, NEAR_PX = 100.0, 9
+SOFT_RATIO = 0.15  # of the road: a bus's even side near the camera is less
 HIDDEN_RATE = 2.0  # seconds of stillness lost in a second behind something that moves
 GONE_RATE = 10.0  # and in a second of bare road
 RIM_PX = 1  # is held with them, or the background would eat its way inwards
@@ -130,6 +134,10 @@ class Motion:
         limit = np.clip(DIFFERENT_SIGMAS * self._noise, DIFFERENT_MIN, DIFFERENT_MAX)
         foreground = _cleaned(different > limit)
         moving = _cleaned(moved > MOVED_LEVELS)
+        if self._lit_anew(foreground & ~moving, lit, background):
+            self._start(small)
+            self._learn_first(small, frame.observed_at_ns)
+            return self._unlearnt(frame, small, before, shift, dt_s)
         self._count_still(foreground, moving, dt_s)
         self._learn(small, background, different, foreground, dt_s)
         self._bare = ~foreground
@@ -179,6 +187,23 @@ class Motion:
         change = _grey(small)[road].astype(np.float32) - _grey(before)[road]
         brighter, darker = (float((side > LAMPS_LEVELS).mean()) for side in (change, -change))
         return max(brighter, darker) > LAMPS_ONE_WAY_RATIO
+
+    def _lit_anew(self, still: Mask, small: Picture, background: Picture) -> bool:
+        """Whether much of the road differs without edges of its own: lamps that came on slowly.
+
+        Vehicles have edges that the background has not; a lamp's pool is soft, and all of it is
+        brighter, or darker when it goes.
+        """
+        road = still & self._road
+        if float(road.sum()) < SOFT_RATIO * float(self._road.sum()):
+            return False
+        grey, learnt = _grey(small), _grey(background)
+        near = cv2.blur(_own_edges(grey, learnt), (NEAR_PX, NEAR_PX))
+        soft = road & (near < NEAR_EDGES)
+        if float(soft.sum()) < SOFT_RATIO * float(self._road.sum()):
+            return False
+        change = grey[soft].astype(np.float32) - learnt[soft]
+        return max(float((change > 0).mean()), float((change < 0).mean())) > LAMPS_ONE_WAY_RATIO
 
     def _start(self, small: Picture) -> None:
         """Learn the background anew: another view, or another light at once."""
@@ -309,6 +334,13 @@ def _edges(grey: Picture) -> Levels:
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     return np.abs(across) + np.abs(down)
+
+
+def _own_edges(grey: Picture, other: Picture) -> Levels:
+    """How much the gradient differs from the other picture's, |dx| + |dy|."""
+    across = cv2.Sobel(grey, cv2.CV_32F, 1, 0) - cv2.Sobel(other, cv2.CV_32F, 1, 0)
+    down = cv2.Sobel(grey, cv2.CV_32F, 0, 1) - cv2.Sobel(other, cv2.CV_32F, 0, 1)
+    return np.asarray(np.abs(across) + np.abs(down), np.float32)
 
 
 def _bytes(array: NDArray[Any]) -> Picture:
