@@ -29,7 +29,9 @@ SAME_LEVELS = 0.02  # mean difference of two pictures that are the same one
 SHARP_RATIO = 0.5  # of the usual: a blur of 3 pixels in 640 leaves 0.12 to 0.35, traffic 0.85
 BLOCKS = (9, 16)  # parts of the picture, rows and columns
 TEXTURED_LEVELS = 6.0  # standard deviation of a part that has texture
+TEXTURED_RATIO = 0.2  # of all parts: with fewer nothing is told of them
 HIDDEN_RATIO, HIDDEN_LEVELS = 0.4, 10.0  # texture that is left, and the change of its mean
+LOST_RATIO = 0.7  # of the parts with texture that are left, wherever they are
 BLOCKED_RATIO = 0.5  # of the parts that had texture
 ALIKE_MIN = 0.25  # correlation of the edges: 0.0 +- 0.1 of other views, 0.45 to 0.95 of the same
 USUAL_TAU_S = 60.0  # what is usual follows so slowly: dawn takes longer, a knock does not
@@ -50,12 +52,14 @@ FRAMES_MIN = 3  # and at least so many of them in a row
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How a picture looks: its edges, their sharpness, its parts' means and texture."""
+    """How pictures look: their mean, its edges, how sharp they are, and its parts' texture.
 
+    The texture is the mean picture's: what passes has none in it.
+    """
+
+    grey: NDArray[np.float32]
     edges: NDArray[np.float32]
     sharpness: float
-    means: NDArray[np.float32]
-    texture: NDArray[np.float32]
 
     @staticmethod
     def of(grey: NDArray[np.uint8]) -> _Look:
@@ -63,24 +67,25 @@ class _Look:
         across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
         edges = cv2.GaussianBlur(np.abs(across) + np.abs(down), (5, 5), 0)
         laplacian = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
-        rows, columns = BLOCKS
-        parts = grey.astype(np.float32).reshape(rows, grey.shape[0] // rows, columns, -1)
         return _Look(
+            grey.astype(np.float32),
             np.asarray(edges, np.float32),
             float(laplacian.mean()) / (float(grey.std()) + 1.0),
-            parts.mean(axis=(1, 3)),
-            parts.std(axis=(1, 3)),
         )
+
+    def parts(self) -> NDArray[np.float32]:
+        """(rows, height, columns, width) of the parts."""
+        rows, columns = BLOCKS
+        return self.grey.reshape(rows, self.grey.shape[0] // rows, columns, -1)
 
     def mixed(self, other: _Look, weight: float) -> _Look:
         def mix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.asarray(a + np.float32(weight) * (b - a), np.float32)
 
         return _Look(
+            mix(self.grey, other.grey),
             mix(self.edges, other.edges),
             self.sharpness + weight * (other.sharpness - self.sharpness),
-            mix(self.means, other.means),
-            mix(self.texture, other.texture),
         )
 
 
@@ -167,11 +172,15 @@ class HealthOfCamera:
 
 def _unusual(now: _Look, usual: _Look) -> tuple[CameraHealth, str]:
     """What a picture seems to say against the usual one."""
-    textured = usual.texture > TEXTURED_LEVELS
-    hidden = (now.texture < HIDDEN_RATIO * usual.texture) & (
-        np.abs(now.means - usual.means) > HIDDEN_LEVELS
-    )
-    share = float(hidden[textured].mean()) if textured.any() else 0.0
+    gain = (float(np.median(usual.grey)) + 1.0) / (float(np.median(now.grey)) + 1.0)
+    texture, before = now.parts().std(axis=(1, 3)) * gain, usual.parts().std(axis=(1, 3))
+    change = np.abs(now.parts().mean(axis=(1, 3)) * gain - usual.parts().mean(axis=(1, 3)))
+    textured = before > TEXTURED_LEVELS
+    hidden = (texture < HIDDEN_RATIO * before) & (change > HIDDEN_LEVELS)
+    # Another view has its texture elsewhere; what hides a view has none.
+    lost = float((texture > TEXTURED_LEVELS).mean()) < LOST_RATIO * float(textured.mean())
+    enough = lost and float(textured.mean()) >= TEXTURED_RATIO
+    share = float(hidden[textured].mean()) if enough else 0.0
     if share > BLOCKED_RATIO:
         return CameraHealth.BLOCKED, f"{share * 100:.0f} % of the view hidden"
     if now.sharpness < SHARP_RATIO * usual.sharpness:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
+from benchmarks.incidents.drawing import drawn
 from benchmarks.incidents.found import Found, Incident, State
 from benchmarks.incidents.synthetic import faults_found, wrong_way_found
 from causeway.events import (
@@ -24,9 +26,10 @@ from causeway.events import (
     IncidentDetected,
     IncidentEnded,
 )
-from causeway.site import Camera, LonLat
+from causeway.frame import Frame
+from causeway.site import Camera
 from detectors.motion import Motion, reduced
-from detectors.network import Network
+from detectors.network import ModelUnusable, Network
 from detectors.steady import Steady, steadied
 from detectors.traffic import Traffic
 from detectors.view import View
@@ -73,29 +76,31 @@ def detectors_run_main() -> int:
         clip = Clip(Path(asked.video), asked.fps)
         found = look(asked, clip, lambda frames: answer(Done(frames=frames)))
         answer(Done(found=found, fps=clip.fps))
-    except ClipUnusable as unusable:
+    except (ClipUnusable, ModelUnusable) as unusable:
         answer(Done(error=str(unusable)))
     return 0
 
 
 def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     """What the detectors say of a clip, once they have learnt its road from it."""
-    camera = Camera(
-        id="camera", name="", at=LonLat(0, 0), segment="", bearing_deg=0.0, road=WHOLE, counted=()
-    )
+    camera = _described(Path(asked.video))
     network = Network(Path(asked.model).read_bytes()) if asked.model else None
     background = learn_background(clip)
     view = learn_view(clip, camera, background, network)
     watch = CameraWatch(camera, view, background, network)
     notes = Notes()
+    film = _Film(asked, clip)
     spent_s = 0.0
     for number, frame in enumerate(clip.pictures(), 1):
         started_s = time.process_time()
         events = watch.see(frame)
         spent_s += time.process_time() - started_s
+        film.take(frame, watch, events)
         notes.take(events, watch.visibility.states, frame.observed_at_ns)
         progress(number)
+    film.close()
     found = notes.found(spent_s)
+    found.pictures = film.pictures
     if view is not None and view.line is not None:
         found.count = watch.traffic.counting.total
     if asked.synthetic is not None:
@@ -104,6 +109,62 @@ def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
             assert view is not None
             found.synthetic["reversed"] = wrong_way_found(clip, camera, view, background)
     return found
+
+
+def _described(video: Path) -> Camera:
+    """The camera by NAME.mp4.toml or NAME.toml beside the video, else one of which all is learnt.
+
+    It may have `road`, `counted` and `ignored`, as in a site's file; nothing is everyday here.
+    """
+    known: dict[str, object] = {"counted": ()}
+    for path in (video.with_name(video.name + ".toml"), video.with_suffix(".toml")):
+        if path.is_file():
+            try:
+                known |= tomllib.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as fault:
+                raise ClipUnusable(f"{path}: {fault}") from None
+            break
+    place = {"id": "camera", "name": "", "at": (0.0, 0.0), "segment": "", "bearing_deg": 0.0}
+    try:
+        return msgspec.convert({**place, "road": WHOLE, **known}, Camera)
+    except msgspec.ValidationError as fault:
+        raise ClipUnusable(f"the description beside {video.name}: {fault}") from None
+
+
+class _Film:
+    """The annotated video and the report's pictures, where they are asked for."""
+
+    def __init__(self, asked: Asked, clip: Clip) -> None:
+        self.pictures: list[str] = []  # one an incident
+        self._asked = asked
+        self._fps = 1.0 / clip.step_s
+        self._writer: cv2.VideoWriter | None = None
+        self._open: dict[str, IncidentDetected] = {}
+
+    def take(self, frame: Frame, watch: CameraWatch, events: list[AnyEvent]) -> None:
+        begun = [event for event in events if isinstance(event, IncidentDetected)]
+        self._open |= {event.incident: event for event in begun}
+        for event in events:
+            if isinstance(event, IncidentEnded):
+                self._open.pop(event.incident, None)
+        if self._asked.annotate:
+            picture = drawn(frame, watch, list(self._open.values()))
+            if self._writer is None:
+                size = (picture.shape[1], picture.shape[0])
+                code = cv2.VideoWriter.fourcc(*"mp4v")
+                self._writer = cv2.VideoWriter(self._asked.annotate, code, self._fps, size)
+                if not self._writer.isOpened():
+                    raise ClipUnusable(f"{self._asked.annotate}: no video can be written there")
+            self._writer.write(picture)
+        if self._asked.pictures:
+            for event in begun:
+                name = f"{Path(self._asked.video).name}-{len(self.pictures)}.jpg"
+                cv2.imwrite(str(Path(self._asked.pictures) / name), drawn(frame, watch, [event]))
+                self.pictures.append(name)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
 
 
 def learn_background(clip: Clip) -> NDArray[np.uint8]:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -95,3 +96,32 @@ def test_a_silent_camera_is_lost_once_and_comes_back_when_it_has_shown_enough(ca
 
 def test_a_camera_that_never_spoke_is_lost(camera):
     assert [e.health for e in camera.health.silent(1, 11.0)] == [CameraHealth.LOST]
+
+
+def watched(camera_frames, fault, sound=40, frames=40):
+    """The healths that are said, of a street whose picture goes through `fault` after a while."""
+    health, said = HealthOfCamera("cam-1"), []
+    for n in range(sound + frames):
+        frame = camera_frames.frame(*camera_frames.traffic(n))
+        pixels = frame.pixels if n < sound else fault(frame.pixels)
+        events = health.see(Frame(frame.camera, frame.observed_at_ns, pixels))
+        said += [e.health for e in events]
+    return said
+
+
+def test_a_picture_that_loses_its_sharp_edges_is_blurred(street):
+    said = watched(street(), lambda p: cv2.GaussianBlur(p, (0, 0), 3.0))
+    assert said == [CameraHealth.OK, CameraHealth.BLURRED]
+
+
+def test_a_view_that_is_another_one_is_moved(street):
+    random = np.random.default_rng(9).integers(0, 255, (9, 16, 3)).astype(np.uint8)
+    other = random.repeat(20, axis=0).repeat(20, axis=1)
+    assert watched(street(), lambda p: cv2.addWeighted(p, 0.3, other, 0.7, 0))[-1] in (
+        CameraHealth.MOVED,
+        CameraHealth.BLURRED,
+    )
+
+
+def test_traffic_and_a_cloud_are_no_fault(street):
+    assert watched(street(), lambda p: (p * 0.7).astype(np.uint8)) == [CameraHealth.OK]
