@@ -115,8 +115,8 @@ def test_a_picture_that_loses_its_sharp_edges_is_blurred(street):
 
 
 def test_a_view_that_is_another_one_is_moved(street):
-    random = np.random.default_rng(9).integers(0, 255, (9, 16, 3)).astype(np.uint8)
-    other = random.repeat(20, axis=0).repeat(20, axis=1)
+    random = np.random.default_rng(9).integers(0, 255, (18, 32, 3)).astype(np.uint8)
+    other = cv2.resize(random, (320, 180), interpolation=cv2.INTER_CUBIC)
     assert watched(street(), lambda p: cv2.addWeighted(p, 0.3, other, 0.7, 0))[-1] in (
         CameraHealth.MOVED,
         CameraHealth.BLURRED,
