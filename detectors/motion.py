@@ -48,6 +48,7 @@ LAMPS_ONE_WAY_RATIO, LAMPS_LEVELS = 0.7, 12.0  # so much of it, by so many grey 
 # Sobel sums, a step of 25 grey levels giving 100 at its edge: the means within simulated vehicles
 # are 195 to 330, within lamps' pools and wet reflections 45 to 75.
 NEAR_EDGES, NEAR_PX = 100.0, 9
+SOFT_S = 3.0  # a headlamp's cone has passed by then
 SOFT_RATIO = 0.15  # of the road: a bus's even side near the camera is less
 HIDDEN_RATE = 2.0  # seconds of stillness lost in a second behind something that moves
 GONE_RATE = 10.0  # and in a second of bare road
@@ -106,6 +107,7 @@ class Motion:
         self._bare: Mask = np.zeros((0, 0), np.bool_)  # what was no foreground in the last scene
         self._road: Mask = np.zeros((0, 0), np.bool_)
         self._near: Mask = np.zeros((0, 0), np.bool_)
+        self._soft_s = 0.0
 
     def see(self, frame: Frame) -> Scene | None:
         """The scene, or None where there is nothing to compare with."""
@@ -134,7 +136,9 @@ class Motion:
         limit = np.clip(DIFFERENT_SIGMAS * self._noise, DIFFERENT_MIN, DIFFERENT_MAX)
         foreground = _cleaned(different > limit)
         moving = _cleaned(moved > MOVED_LEVELS)
-        if self._lit_anew(foreground & ~moving, lit, background):
+        soft = self._lit_anew(foreground & ~moving, lit, background)
+        self._soft_s = self._soft_s + dt_s if soft else 0.0
+        if self._soft_s >= SOFT_S:
             self._start(small)
             self._learn_first(small, frame.observed_at_ns)
             return self._unlearnt(frame, small, before, shift, dt_s)
@@ -199,7 +203,7 @@ class Motion:
             return False
         grey, learnt = _grey(small), _grey(background)
         near = cv2.blur(_own_edges(grey, learnt), (NEAR_PX, NEAR_PX))
-        soft = road & (near < NEAR_EDGES)
+        soft = road & (near < NEAR_EDGES) & (self._proven_s >= PROVEN_S)
         if float(soft.sum()) < SOFT_RATIO * float(self._road.sum()):
             return False
         change = grey[soft].astype(np.float32) - learnt[soft]
@@ -207,6 +211,7 @@ class Motion:
 
     def _start(self, small: Picture) -> None:
         """Learn the background anew: another view, or another light at once."""
+        self._soft_s = 0.0
         height, width = small.shape[:2]
         self._background = np.zeros((0, 0, 3), np.float32)
         self._samples = []
