@@ -141,15 +141,15 @@ def test_a_site_that_cannot_be_driven_on_is_refused_with_every_fault(
 ) -> None:
     site = load_site(grid_folder)
     first, second = site.junctions[0].groups[:2]
-    stray = msgspec.msgspec.structs.replace(first, segment="rd-ns22")
-    doubled = msgspec.msgspec.structs.replace(second, segment="rd-ns00")
+    stray = msgspec.structs.replace(first, segment="rd-ns22")
+    doubled = msgspec.structs.replace(second, segment="rd-ns00")
     groups = (stray, doubled, *site.junctions[0].groups[2:])
-    junction = msgspec.msgspec.structs.replace(site.junctions[0], groups=groups)
+    junction = msgspec.structs.replace(site.junctions[0], groups=groups)
     a = site.segments[0].line[0]
-    short = msgspec.msgspec.structs.replace(
+    short = msgspec.structs.replace(
         site.segments[0], id="rd-short", line=(a, LonLat(a.lon, a.lat + 2e-5))
     )
-    broken = msgspec.msgspec.structs.replace(
+    broken = msgspec.structs.replace(
         site, junctions=(junction, *site.junctions[1:]), segments=(*site.segments, short)
     )
     with pytest.raises(CityUnusable) as refused:
