@@ -315,7 +315,7 @@ async def test_a_signal_obeys_and_refuses_as_the_interfaces_say(field: Field) ->
     assert late == "malformed"  # it ends before it begins
     assert await centre.command("signal", junction.id, stage="no-such", sequence=12) == "malformed"
     first = str(state["stage"])
-    assert await centre.command("signal", junction.id, 0.1, stage=first, sequence=13) in (
+    assert await centre.command("signal", junction.id, 0.0001, stage=first, sequence=13) in (
         "late",
         "interlock",
     )
