@@ -2,10 +2,10 @@
 
 A vehicle that has stood through green enough for every way that it could go is none: its detector
 lies. A lane on which none was ever seen, or none for far longer than its traffic makes likely, is
-not taken to be empty: its queue is reckoned from a flow, red and green, and from those who were on
-the way to it and are seen no more. The flow is at first its own, or so small that the lane has its
-turn now and then. Vehicles that come onto the exits without having been seen before, while it has
-green, raise it, and their absence lowers it, as far as the exits' detectors are known to count.
+not taken to be empty: its queue is reckoned from a flow, red and green. The flow is at first its
+own, or so small that the lane has its turn now and then. Vehicles that come onto the exits without
+having been seen before, while it has green, raise it, and their absence lowers it, as far as the
+exits' detectors are known to count.
 """
 
 from __future__ import annotations
@@ -51,12 +51,10 @@ class Unseen:
         self._last_s = np.full(lanes, -1)
         self._tracks: dict[str, int] = {}
         self._unexplained_veh = np.zeros(lanes)
-        self._came_veh = np.zeros(lanes)  # who was seen on the way to it, of those it hides
         self._judged_s = np.zeros(lanes)  # time whose vehicles, if any, would have come out
         self._since_s = np.zeros(lanes)  # the last time that the reckoned queue was gone
         self._counted = np.zeros(len(layout.exits) + 1)  # by each exit's detector
         self._crossed = np.zeros(len(layout.exits) + 1)  # into it, as seen from the stop lines
-        self._heading: dict[str, tuple[int, ...]] = {}  # who is on the way, to which lanes
         self.unknown = np.ones(lanes, np.bool_)
         self.queue_veh = np.zeros(lanes)
         self.flow_veh_s = np.zeros(lanes)
@@ -117,24 +115,14 @@ class Unseen:
             units = sum(vehicle.units for vehicle in vehicles) / len(vehicles)
             self._units_per_veh += (units - self._units_per_veh) / UNITS_OVER_S
         tracks: dict[str, int] = {}
-        heading, self._heading = self._heading, {}
         for vehicle in vehicles:
-            heading.pop(vehicle.track, None)
             lane = self._zones.get(vehicle.zone)
-            if lane is None:
-                self._heading[vehicle.track] = vehicle.lanes
             if lane is not None:
                 tracks[vehicle.track] = lane
                 self._seen_veh[lane] += self._tracks.get(vehicle.track) != lane
                 self._last_s[lane] = self._seconds
         for crossing in seen.crossed:
             self._last_s[self._layout.movements[crossing.movement].lane] = self._seconds
-            heading.pop(crossing.track, None)
-        for lanes in heading.values():
-            hidden = [lane for lane in lanes if self.unknown[lane]]
-            for lane in hidden:
-                self.queue_veh[lane] += self._units_per_veh / len(hidden)
-                self._came_veh[lane] += 1 / len(hidden)
         self._tracks = tracks
 
     def _doubt(self) -> None:
@@ -147,7 +135,6 @@ class Unseen:
         prior = np.maximum(rate, FLOW_VEH_S)
         over_s = self._judged_s + np.where(self._unexplained_veh > 0, self._since_s, 0.0)
         flow = (PRIOR_VEH + self._unexplained_veh) / (PRIOR_VEH / prior + over_s)
-        flow = np.maximum(0.0, flow - self._came_veh / self._seconds)
         self.flow_veh_s = np.where(self.unknown, flow * self._units_per_veh, 0.0)
 
     def _reckon(self, seen: Observed, green: Floats) -> None:
