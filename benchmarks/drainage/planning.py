@@ -29,6 +29,7 @@ STRIDE_MIN_S, STRIDE_MAX_S = 60, 300
 NODE_STEPS_MAX = 6e8  # in all of a search: about a quarter of an hour of one core
 FINALISTS = 3
 SEED = 1
+WORSE_MAX = 0.02  # of uncontrolled's cost, on one member: what a law may lose to a baseline
 CONTINUITY_MAX = 0.02  # share of the routed water that a run may lose or make
 CONTINUITY_PRICE = 10.0
 
@@ -74,14 +75,20 @@ async def plan(
 
 
 async def _the_best(costs: _Costs, tried: list[tuple[float, tuple[float, ...]]]) -> Plan:
-    """The finalists and the baselines at every step, by the worse of both scores."""
+    """The finalists and the baselines at every step, by the worse of both scores.
+
+    A law must cost less than the best baseline in the mean, and on no member much more.
+    """
     await costs.reckon(0)
     laws = [parameters for _, parameters in sorted(tried)[:FINALISTS]]
     candidates = [(name, ()) for name in BASELINES] + [(LAW, law) for law in laws]
-    ratios = await costs.of(candidates, 0)
-    best = int(np.argmin(ratios))
+    ratios = np.array(await costs.by_member(candidates, 0))
+    safest = ratios[int(np.argmin(ratios[: len(BASELINES)].mean(axis=1)))]
+    worse = (ratios - safest).max(axis=1) > WORSE_MAX
+    means = np.where(worse, np.inf, ratios.mean(axis=1))
+    best = int(np.argmin(means))
     name, parameters = candidates[best]
-    return Plan(name, parameters, round(ratios[best], 4), costs.runs)
+    return Plan(name, parameters, round(float(means[best]), 4), costs.runs)
 
 
 class _Costs:
@@ -106,13 +113,19 @@ class _Costs:
     async def of(
         self, candidates: Sequence[tuple[str, tuple[float, ...]]], stride_s: int
     ) -> list[float]:
+        """The mean over the members, of each candidate."""
+        return [fmean(ratios) for ratios in await self.by_member(candidates, stride_s)]
+
+    async def by_member(
+        self, candidates: Sequence[tuple[str, tuple[float, ...]]], stride_s: int
+    ) -> list[list[float]]:
         outcomes = await self._outcomes(candidates, stride_s)
         size = len(self._members)
         return [
-            fmean(
+            [
                 _ratio(ours, theirs, both=stride_s == 0)
                 for ours, theirs in zip(outcomes[at : at + size], self._uncontrolled, strict=True)
-            )
+            ]
             for at in range(0, len(outcomes), size)
         ]
 
