@@ -22,6 +22,8 @@ import msgspec
 from causeway.clock import WallClock, clock_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     from causeway.app import Address
     from causeway.centre import Summary
@@ -204,64 +206,35 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _eval_signals(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    evaluation = import_module("benchmarks.signals.evaluation")
-    asked = evaluation.Options(
+    return _eval(
+        options,
+        "benchmarks.signals.evaluation",
         folders=tuple(options.folders),
         seeds=options.seeds,
-        controllers=options.controllers or evaluation.CONTROLLERS,
         seconds=options.seconds,
         dead=options.dead,
         lying=options.lying,
         priority=options.priority,
-        jobs=options.jobs,
-        out=options.out,
+        **_compared(options),
     )
-    found = evaluation.signals_eval(asked, _say)
-    if options.json:
-        print(json.dumps(found))
-    return 0
-
-
-def _eval_signals_run(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    code: int = import_module("benchmarks.signals.evaluation").signals_run_main()
-    return code
 
 
 def _eval_drainage(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    evaluation = import_module("benchmarks.drainage.evaluation")
-    asked = evaluation.Options(
+    return _eval(
+        options,
+        "benchmarks.drainage.evaluation",
         names=tuple(dict.fromkeys(options.names)),
-        controllers=options.controllers or evaluation.CONTROLLERS,
         perturb=options.perturb,
         runs=options.runs,
         seed=options.seed,
-        jobs=options.jobs,
-        out=options.out,
+        **_compared(options),
     )
-    found = evaluation.drainage_eval(asked, _say)
-    if options.json:
-        print(msgspec.json.encode(found).decode())
-    return 0
-
-
-def _eval_drainage_run(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    code: int = import_module("benchmarks.drainage.workers").run_main()
-    return code
 
 
 def _eval_detectors(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    evaluation = import_module("benchmarks.incidents.evaluation")
-    asked = evaluation.Options(
+    return _eval(
+        options,
+        "benchmarks.incidents.evaluation",
         videos=tuple(options.videos),
         truth=options.truth,
         model=options.model,
@@ -270,17 +243,30 @@ def _eval_detectors(options: argparse.Namespace) -> int:
         fps=options.fps,
         synthetic=options.synthetic,
     )
-    found = evaluation.detectors_eval(asked, _say)
+
+
+def _compared(options: argparse.Namespace) -> dict[str, object]:
+    """What all that compare controllers are asked."""
+    asked: dict[str, object] = {"jobs": options.jobs, "out": options.out}
+    return asked | {"controllers": options.controllers} if options.controllers else asked
+
+
+def _eval(options: argparse.Namespace, module: str, **asked: object) -> int:
+    """`evaluate` of the module with its Options; what it found is the last line with --json."""
+    from importlib import import_module
+
+    evaluation = import_module(module)
+    found = evaluation.evaluate(evaluation.Options(**asked), _say)
     if options.json:
-        print(json.dumps(found))
+        print(msgspec.json.encode(found).decode())
     return 0
 
 
-def _eval_detectors_run(options: argparse.Namespace) -> int:
+def _eval_run(module: str) -> Callable[[argparse.Namespace], int]:
+    """The process of one run."""
     from importlib import import_module
 
-    code: int = import_module("benchmarks.incidents.looking").detectors_run_main()
-    return code
+    return lambda options: int(import_module(module).run_main())
 
 
 def _field_water(options: argparse.Namespace) -> int:
@@ -583,13 +569,13 @@ def _add_children(commands: Commands) -> None:
         process.add_argument("--work", type=Path, required=True)
 
     run = commands.add_parser("eval-signals-run")
-    run.set_defaults(run=_eval_signals_run)
+    run.set_defaults(run=_eval_run("benchmarks.signals.evaluation"))
 
     run = commands.add_parser("eval-drainage-run")
-    run.set_defaults(run=_eval_drainage_run)
+    run.set_defaults(run=_eval_run("benchmarks.drainage.workers"))
 
     watch = commands.add_parser("eval-detectors-run")
-    watch.set_defaults(run=_eval_detectors_run)
+    watch.set_defaults(run=_eval_run("benchmarks.incidents.looking"))
 
     for name, run_it in (("vision", _vision), ("signal-planner", _signal_planner)):
         worker = commands.add_parser(name)

@@ -7,7 +7,9 @@ not the site's alarm levels.
 
 from __future__ import annotations
 
-KINDS = ("motorbike", "car", "bus", "truck", "emergency", "works")
+from causeway.tracks import VehicleClass
+
+KINDS: tuple[VehicleClass, ...] = ("motorbike", "car", "bus", "truck", "emergency", "works")
 CLASS_OF = {  # SUMO's vehicle classes; two for motorbikes, the wary and the bold
     "motorbike": ("motorcycle", "moped"),
     "car": ("passenger",),

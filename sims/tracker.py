@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle
+from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle, VehicleClass
 from sims.city import Network
 from sims.observed import Seen
 from sims.passability import KINDS
@@ -93,7 +93,7 @@ class Tracker:
                         self._looks.lane_of(name) + 1,
                         round(max(0.0, float(seen.to_stop_line_m[i])), 1),
                         round(max(0.0, float(speeds[i])), 1),
-                        KINDS[kinds[i]],  # type: ignore[arg-type]  # KINDS are the classes
+                        KINDS[kinds[i]],
                     )
                 )
         self._numbers = numbers
@@ -124,7 +124,7 @@ class Tracker:
         from_start_m = road.length_m - seen.to_stop_line_m[there]
         there, from_start_m = there[from_start_m < VIEW_M], from_start_m[from_start_m < VIEW_M]
         vehicles = seen.vehicles[there]
-        counts: dict[str, int] = {}
+        counts: dict[VehicleClass, int] = {}
         for kind in vehicles["kind"].tolist():
             counts[KINDS[kind]] = counts.get(KINDS[kind], 0) + 1
         names = {seen.names[i] for i in there.tolist()}
@@ -138,7 +138,7 @@ class Tracker:
             last_speed_m_s = max(0.0, float(vehicles["speed"][last]))
         return TrackedExit(
             road.segment,
-            counts,  # type: ignore[arg-type]  # KINDS are the classes
+            counts,
             round(free_m, 1),
             round(last_speed_m_s, 1),
             int(np.count_nonzero(vehicles["speed"] < STANDS_M_S)),

@@ -21,6 +21,7 @@ import libsumo
 import numpy as np
 from numpy.typing import NDArray
 
+from causeway.road_users import PERSONS
 from causeway.site import Site
 from sims.city import Edge, Network, build_network
 from sims.demand import Arrivals, Trip
@@ -57,7 +58,7 @@ WORKS_S = 1e6  # until the lane is opened again
 WORKS_AFTER_S = 8.0  # who turns into the lane as it is closed is by then out of the junction
 WORKS_GAP_M = 1.5  # between barriers: nobody fits in
 WORKS_CLEAR_M = 8.0  # of both ends of the street: who turns there needs the corner
-PERSONS = np.array([1.3, 1.8, 25.0, 1.2, 2.0, 0.0])  # on one of each of KINDS; assumed, not counted
+ABOARD = np.array([PERSONS[kind] for kind in KINDS])
 KEEPS_BESIDE_M = 1.2  # how far from the middle of its lane a motorbike likes to ride
 
 
@@ -233,8 +234,8 @@ class Traffic:
         waiting = [n.partition("-")[0] for n in libsumo.simulation.getPendingVehicles()]
         kinds = [TYPES[type_].kind for type_ in waiting if type_ != "works"]
         self.delay_veh_s += float(lost.sum()) + len(kinds) * STEP_S
-        self.delay_person_s += float((lost * PERSONS[seen.vehicles["kind"][on_edge]]).sum())
-        self.delay_person_s += sum(PERSONS[KINDS.index(kind)] for kind in kinds) * STEP_S
+        self.delay_person_s += float((lost * ABOARD[seen.vehicles["kind"][on_edge]]).sum())
+        self.delay_person_s += sum(PERSONS[kind] for kind in kinds) * STEP_S
         self.on_the_road_veh_s += len(speeds) * STEP_S
 
     def _count_crossings(self) -> None:

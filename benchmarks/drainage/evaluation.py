@@ -51,7 +51,7 @@ class Options(Struct, frozen=True):
     out: Path | None = None
 
 
-def drainage_eval(options: Options, say: Say) -> dict[str, object]:
+def evaluate(options: Options, say: Say) -> dict[str, object]:
     """Run all, say the table, write the plots; gives what `--json` prints."""
     unknown = [name for name in options.controllers if name not in CONTROLLERS]
     if unknown:

@@ -8,7 +8,7 @@ the others on that storm.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,10 +18,10 @@ from msgspec import Struct
 from benchmarks.drainage.case import Case
 from benchmarks.drainage.planning import Plan
 from benchmarks.drainage.simulation import Fault, Outcome
+from benchmarks.plots import INK, MARK, OTHER, bare, save_panels
 
 OURS, NOTHING = "causeway", "uncontrolled"
 NOMINAL = Fault()
-OTHER, MARK = "#9aa5b1", "#0b6e99"
 MEASURES = ("score", "score_time_weighted")
 
 
@@ -216,21 +216,13 @@ def _text(ratio: float | None) -> str:
 
 def plot(report: Report, folder: Path, say: Callable[[str], None]) -> list[Path]:
     """drainage.png and drainage.svg: time-weighted scores as shares of uncontrolled's."""
-    try:
-        figures = import_module("matplotlib.figure")
-    except ImportError:
-        say("no plot: matplotlib is not installed (pip install 'causeway[eval]')")
-        return []
-    columns = min(3, len(report.compared))
-    rows = -(-len(report.compared) // columns)
-    figure = figures.Figure(figsize=(1.2 + 3.2 * columns, 0.9 + 1.6 * rows), layout="constrained")
-    for number, one in enumerate(report.compared, 1):
-        _panel(figure.add_subplot(rows, columns, number), one)
-    figure.supxlabel("time-weighted score / uncontrolled (dots: other storms)", fontsize=9)
-    files = [folder / f"drainage.{ending}" for ending in ("png", "svg")]
-    for file in files:
-        figure.savefig(file, dpi=150)
-    return files
+
+    def size(columns: int, rows: int) -> tuple[float, float]:
+        return 1.2 + 3.2 * columns, 0.9 + 1.6 * rows
+
+    panels = [partial(_panel, one=one) for one in report.compared]
+    label = "time-weighted score / uncontrolled (dots: other storms)"
+    return save_panels(panels, size, label, folder / "drainage", say)
 
 
 def _panel(axes: Any, one: Compared) -> None:
@@ -240,12 +232,8 @@ def _panel(axes: Any, one: Compared) -> None:
     axes.barh(names, shares, color=colours, height=0.7)
     for row, name in enumerate(names):
         dots = [_share(s.outcomes, name) for s in one.perturbed if name in s.outcomes]
-        axes.plot(dots, [row] * len(dots), ".", color="#333333", markersize=3)
-    axes.set_title(one.case.name, fontsize=9, loc="left")
-    axes.invert_yaxis()
-    axes.tick_params(labelsize=7)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        axes.plot(dots, [row] * len(dots), ".", color=INK, markersize=3)
+    bare(axes, one.case.name)
 
 
 def _share(outcomes: dict[str, Outcome], name: str) -> float:

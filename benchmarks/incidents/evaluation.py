@@ -44,7 +44,7 @@ class Options(Struct, frozen=True):
     synthetic: bool = False
 
 
-def detectors_eval(options: Options, say: Say) -> dict[str, object]:
+def evaluate(options: Options, say: Say) -> dict[str, object]:
     """Watch all, say the table, write the page; gives what `--json` prints."""
     _check(options)
     with tempfile.TemporaryDirectory(prefix="causeway-eval-") as work:

@@ -61,7 +61,7 @@ class Done(Struct, omit_defaults=True):
     error: str = ""
 
 
-def detectors_run_main() -> int:
+def run_main() -> int:
     """One `Asked` in, `Done`s out; what the decoder says goes to stderr."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

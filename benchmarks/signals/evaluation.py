@@ -71,7 +71,7 @@ class Done(Struct, omit_defaults=True):
     error: str = ""
 
 
-def signals_eval(options: Options, say: Say) -> dict[str, object]:
+def evaluate(options: Options, say: Say) -> dict[str, object]:
     """Run all, say the table, write the plots; gives what `--json` prints."""
     _check(options)
     folders = [find(path, options.seconds) for path in options.folders]
@@ -93,7 +93,7 @@ def signals_eval(options: Options, say: Say) -> dict[str, object]:
     return found
 
 
-def signals_run_main() -> int:
+def run_main() -> int:
     """A run's process: one `Asked` in, `Done`s out; all that SUMO says goes to stderr."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -8,13 +8,14 @@ delay of persons, whose best other controller may be another one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from statistics import fmean, geometric_mean, median, stdev
 from typing import Any
 
 from msgspec import Struct
 
+from benchmarks.plots import INK, MARK, OTHER, bare, save_panels
 from benchmarks.signals.scenario import Scenario
 from benchmarks.signals.trips import Outcome
 
@@ -44,7 +45,6 @@ MEASURES = (
     "decision_ms_p99",
     "decision_ms_max",
 )
-INK, OTHER, MARK = "#333333", "#9aa5b1", "#0b6e99"
 
 
 class Compared(Struct):
@@ -294,22 +294,13 @@ def _mean(outcomes: Sequence[Outcome], measure: str) -> float:
 
 def plot(report: Report, folder: Path, say: Callable[[str], None]) -> list[Path]:
     """signals.png and signals.svg: the mean delays as bars, each seed as a dot."""
-    try:
-        figures = import_module("matplotlib.figure")
-    except ImportError:
-        say("no plot: matplotlib is not installed (pip install 'causeway[eval]')")
-        return []
-    columns = min(3, len(report.compared))
-    rows = -(-len(report.compared) // columns)
-    size = (1.2 + 3.6 * columns, 0.9 + rows * (0.8 + 0.27 * len(report.controllers)))
-    figure = figures.Figure(figsize=size, layout="constrained")
-    for number, (name, compared) in enumerate(report.compared.items(), 1):
-        _panel(figure.add_subplot(rows, columns, number), name, compared)
-    figure.supxlabel("mean delay of a vehicle in s (bar: mean, dots: seeds)", fontsize=9)
-    files = [folder / f"signals.{ending}" for ending in ("png", "svg")]
-    for file in files:
-        figure.savefig(file, dpi=150)
-    return files
+
+    def size(columns: int, rows: int) -> tuple[float, float]:
+        return 1.2 + 3.6 * columns, 0.9 + rows * (0.8 + 0.27 * len(report.controllers))
+
+    panels = [partial(_panel, name=name, compared=one) for name, one in report.compared.items()]
+    label = "mean delay of a vehicle in s (bar: mean, dots: seeds)"
+    return save_panels(panels, size, label, folder / "signals", say)
 
 
 def _panel(axes: Any, name: str, compared: Compared) -> None:
@@ -326,9 +317,5 @@ def _panel(axes: Any, name: str, compared: Compared) -> None:
             axes.text(limit, row, f"{means[row]:.0f} ", ha="right", va="center", fontsize=7)
     ratios = compared.ratios
     title = name if ratios is None else f"{name} ({ratios[0]:.2f} of {compared.best_baseline})"
-    axes.set_title(title, fontsize=9, loc="left")
     axes.set_xlim(0, limit)
-    axes.invert_yaxis()
-    axes.tick_params(labelsize=7)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    bare(axes, title)

@@ -1,14 +1,14 @@
 """What a vehicle counts for: the people in it, and the road that it takes at a stop line.
 
-Persons are of the order that household surveys of Ho Chi Minh City gave (HOUTRANS, JICA and ALMEC
-2004): 1.3 on a motorcycle, 1.5 in a car with its driver; a bus is half full. Passenger car units of
-two wheels are those of TCXDVN 104:2007, table 2, at 30 to 50 km/h. All others are taken as one, as
-is usual with the public benchmarks.
+Passenger car units of two wheels are those of TCXDVN 104:2007, table 2, at 30 to 50 km/h. Others
+are taken as one, as is usual with the public benchmarks.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from causeway.road_users import PERSONS
 
 
 class RoadUser(NamedTuple):
@@ -18,18 +18,19 @@ class RoadUser(NamedTuple):
     units: float
 
 
-CAR = RoadUser(1.5, 1.0)
+TWO_WHEELS = 0.25
+CAR = RoadUser(PERSONS["car"], 1.0)
 CLASSES = {
-    "motorcycle": RoadUser(1.3, 0.25),
-    "moped": RoadUser(1.3, 0.25),
-    "bicycle": RoadUser(1.1, 0.25),
-    "scooter": RoadUser(1.0, 0.25),
-    "bus": RoadUser(30.0, 1.0),
-    "coach": RoadUser(30.0, 1.0),
+    "motorcycle": RoadUser(PERSONS["motorbike"], TWO_WHEELS),
+    "moped": RoadUser(PERSONS["motorbike"], TWO_WHEELS),
+    "bicycle": RoadUser(1.1, TWO_WHEELS),
+    "scooter": RoadUser(1.0, TWO_WHEELS),
+    "bus": RoadUser(PERSONS["bus"], 1.0),
+    "coach": RoadUser(PERSONS["bus"], 1.0),
     "tram": RoadUser(60.0, 1.0),
-    "truck": RoadUser(1.2, 1.0),
-    "delivery": RoadUser(1.2, 1.0),
-    "trailer": RoadUser(1.2, 1.0),
+    "truck": RoadUser(PERSONS["truck"], 1.0),
+    "delivery": RoadUser(PERSONS["truck"], 1.0),
+    "trailer": RoadUser(PERSONS["truck"], 1.0),
 }
 
 

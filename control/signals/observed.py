@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 VIEW_M = 250.0  # how far from a stop line its approach is watched
+CLEAR_M, CLEAR_M_S = 10.0, 3.0
 VEHICLE_M = 7.5  # what a vehicle takes up in a queue: a car of 5 m and its gap
 
 
@@ -51,6 +52,11 @@ class Out(NamedTuple):
     standing: int
     units: float | None = None
     entered: int = 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one more can drive onto it now."""
+        return self.free_m > CLEAR_M or self.last_speed_m_s > CLEAR_M_S
 
     @property
     def cars(self) -> float:

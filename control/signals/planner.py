@@ -21,11 +21,20 @@ import numpy as np
 from control.signals.layout import GREEN, Layout, Upstream, stage_least_s
 from control.signals.learning import Learnt
 from control.signals.observed import VEHICLE_M, VIEW_M, Observed
-from control.signals.service import GOES, RED, WAITS, Floats, Frame, Ints, Moment, search
+from control.signals.service import (
+    GOES,
+    RED,
+    SATURATION_VEH_S,
+    WAITS,
+    Floats,
+    Frame,
+    Ints,
+    Moment,
+    search,
+)
 from control.signals.unseen import Unseen
 
 ACCELERATION_M_S2 = 2.6
-SATURATION_VEH_S = 0.52
 # Of passenger car units, where half or more of them are motorbikes: side by side they go, but they
 # also get in the way of each other and of those behind (measured in the simulated city).
 MIXED_SATURATION_S = 0.38
@@ -39,7 +48,6 @@ WALKS_PER_S = 2.0  # pedestrians who step on a crossing together
 LONGEST_CALL_S = 90  # of pedestrians; then their stage comes: crossings may be two, each with 30 s
 LONGEST_WAIT_S = 110  # of a first vehicle; then its stage comes whatever it costs
 REFUSES_AFTER_S = 3  # who stands so long before a clear green does not want to go that way
-CLEAR_M, CLEAR_M_S = 10.0, 3.0
 NO_LIMIT_VEH = 1e3
 ASKS_SHARE = 0.3  # a lane that who has priority is less likely to come to is not held for it
 ASPECTS = {"G": GOES, "g": WAITS, "s": WAITS}
@@ -193,8 +201,7 @@ class Planner:
                 self._refused_s[rows.start : rows.stop] = 0
             elif speed_m_s < STILL_M_S and not seen.yellow_left_s:
                 for row in rows:
-                    out = seen.outs[self._frame.exit[row]]
-                    clear = out.free_m > CLEAR_M or out.last_speed_m_s > CLEAR_M_S
+                    clear = seen.outs[self._frame.exit[row]].is_clear
                     if clear and self._frame.aspect[seen.stage, row] == GOES:
                         self._refused_s[row] += 1
 

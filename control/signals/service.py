@@ -28,6 +28,7 @@ R = TypeVar("R")
 
 RED, WAITS, GOES = 0, 1, 2  # what a stage tells a movement
 
+SATURATION_VEH_S = 0.52  # of a lane of cars
 STARTUP_S = 1.5  # until the first of a standing queue has gone
 YELLOW_USED_S = 1.5  # of the yellow, by who cannot stop any more
 CRITICAL_GAP_S, FOLLOW_UP_S = 7.5, 2.2

@@ -14,13 +14,12 @@ import numpy as np
 
 from control.signals.layout import Layout
 from control.signals.observed import VEHICLE_M, Observed, Vehicle
-from control.signals.service import GOES, WAITS, Floats, Frame
+from control.signals.service import GOES, SATURATION_VEH_S, WAITS, Floats, Frame
 
 STILL_M_S, STILL_M = 0.1, 1.0
 GHOST_AFTER_S = 20.0  # of clear green, for one at the stop line
 START_WAVE_S = 1.5  # and so much more for each vehicle that may stand before it
 PERMISSIVE_GREEN = 0.15  # worth of a second in which one may only go through gaps
-CLEAR_M, CLEAR_M_S = 10.0, 3.0
 SILENT_VEH = 12.0  # so many should have come: e^-12 is the chance of a working detector's silence
 SILENT_LEAST_S = 120
 FLOW_VEH_S = 0.015  # at first, of a lane that has shown nobody: its turn comes now and then
@@ -30,7 +29,6 @@ EXIT_SILENT = 0.25  # worth of an exit's evidence that never counted anybody: it
 UNITS_OVER_S = 60
 QUEUE_MAX_VEH = 30.0
 SWEEP_EVERY_S = 5
-SATURATION_VEH_S = 0.5
 
 
 class Unseen:
@@ -77,7 +75,7 @@ class Unseen:
         if seen.yellow_left_s:
             return np.zeros(len(self._frame.exit))
         aspect = self._frame.aspect[seen.stage]
-        clear = [o.free_m > CLEAR_M or o.last_speed_m_s > CLEAR_M_S for o in seen.outs]
+        clear = [out.is_clear for out in seen.outs]
         worth = np.where(aspect == GOES, 1.0, np.where(aspect == WAITS, PERMISSIVE_GREEN, 0.0))
         green: Floats = worth * np.array([*clear, True])[self._frame.exit]  # a crossing's is last
         return green

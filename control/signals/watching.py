@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 
 from causeway.events import Interval, SignalMeasures, SignalState, StagePlan
+from causeway.road_users import PERSONS
 from causeway.site import Junction, Site
 from causeway.tracks import TrackedCrossing, TrackedExit, TrackedVehicle, Tracks
 from control.signals.layout import Lane, Layout
@@ -22,8 +23,7 @@ from control.signals.site_layout import lay_out
 NS = 1_000_000_000
 # Vietnamese practice on urban roads (after TCXDVN 104:2007, 30 to 50 km/h); the last two assumed.
 PCU = {"motorbike": 0.25, "car": 1.0, "bus": 2.5, "truck": 2.0, "emergency": 1.5, "works": 0.0}
-# Of the order of household surveys of the city (HOUTRANS, JICA, ALMEC 2004); a bus is half full.
-PERSONS = {"motorbike": 1.3, "car": 1.5, "bus": 30.0, "truck": 1.2, "emergency": 1.5, "works": 0.0}
+EMERGENCY_ASKS = 100.0  # persons: it goes before three full buses
 STATE_STALE_S = 5.0  # a controller that is silent is not planned for
 IN_LANE_M = 120.0  # nearer to the stop line a vehicle is in the lane that it will cross from
 KEPT_S = 60.0  # a track that has left the approach, until it has crossed
@@ -120,6 +120,7 @@ class JunctionWatch:
                 self.layout.lanes[lane].id if near else row.segment,
                 pcu,
                 PERSONS[row.kind],
+                EMERGENCY_ASKS if row.kind == "emergency" else 0.0,
             )
 
     def _crossed(self, rows: tuple[TrackedCrossing, ...]) -> Iterator[Crossing]:

@@ -192,3 +192,11 @@ def test_what_is_older_than_the_window_does_not_count(approach):
 def test_a_silent_tracker_measures_nothing(approach):
     approach.second()
     assert approach.measures.measured(approach.at_ns + 31 * NS) is None
+
+
+def test_an_emergency_vehicle_asks_for_priority_and_a_full_bus_counts_for_its_passengers(watch):
+    kinds = ("emergency", "bus", "car")
+    rows = [car(str(i), kind=kind) for i, kind in enumerate(kinds)]
+    emergency, bus, other = watch.observed(tracks(*rows), AT_NS + 3 * NS).vehicles
+    assert emergency.asks > 0 == bus.asks == other.asks
+    assert bus.persons > 10 * other.persons
