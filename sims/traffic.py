@@ -232,10 +232,10 @@ class Traffic:
         speeds = seen.vehicles["speed"][on_edge]
         lost = np.clip(1.0 - speeds / self._limits_m_s[seen.edge[on_edge]], 0.0, 1.0) * STEP_S
         waiting = [n.partition("-")[0] for n in libsumo.simulation.getPendingVehicles()]
-        kinds = [TYPES[type_].kind for type_ in waiting if type_ != "works"]
+        kinds = [KINDS.index(TYPES[type_].kind) for type_ in waiting if type_ != "works"]
         self.delay_veh_s += float(lost.sum()) + len(kinds) * STEP_S
         self.delay_person_s += float((lost * ABOARD[seen.vehicles["kind"][on_edge]]).sum())
-        self.delay_person_s += sum(PERSONS[kind] for kind in kinds) * STEP_S
+        self.delay_person_s += float(ABOARD[kinds].sum()) * STEP_S
         self.on_the_road_veh_s += len(speeds) * STEP_S
 
     def _count_crossings(self) -> None:
