@@ -313,6 +313,49 @@ class TideLevels(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
+class TidalConstituent(NamedTuple):
+    """One line of the tide: its name in UTide's list, amplitude and Greenwich phase lag."""
+
+    name: str
+    amplitude_m: float
+    lag_deg: float
+
+
+class SurgeModel(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a gauge's own record says of its residuals, observed minus harmonic tide.
+
+    `error_scores` has a row a lead of `leads_h`: the quantiles of `SURGE_QUANTILES` of the past
+    forecasts' errors, over the standard deviation that was forecast; `residual_scores` the same
+    of the residuals themselves, for a forecast without observations.
+    """
+
+    autocovariance_m2: tuple[float, ...]  # at lags of 0, 1, 2 ... hours
+    leads_h: tuple[float, ...]
+    error_scores: tuple[tuple[float, ...], ...]
+    residual_scores: tuple[float, ...]
+
+
+SURGE_QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+
+
+class TideModel(Struct, frozen=True, forbid_unknown_fields=True):
+    """The tide of a gauge, fitted to its record; `control/inundation/harmonics.py` predicts by it.
+
+    `counts` says what the record held: `samples` used, `missing`, `repeated` and `spikes` not.
+    """
+
+    gauge: str
+    datum: str  # checked against the gauge's: a model of another plane is refused
+    lat_deg: float
+    mean_m: float
+    constituents: tuple[TidalConstituent, ...]
+    from_ns: int  # the record's first and last sample
+    to_ns: int
+    trend_m_year: float = 0.0  # of 365.25 days, zero in the middle of the record
+    counts: dict[str, int] = {}
+    surge: SurgeModel | None = None
+
+
 class InundationLevels(Struct, frozen=True, forbid_unknown_fields=True):
     """Street depths of the levels watch, motorbikes, cars, all, from a day on."""
 
@@ -361,6 +404,7 @@ class Site(Struct, frozen=True, kw_only=True):
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
     arterials: tuple[Arterial, ...] = ()
+    tides: tuple[TideModel, ...] = ()
 
 
 class _Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -396,6 +440,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("place", "places", Place),
     ("tide_levels", "tide_levels", TideLevels),
     ("inundation_levels", "inundation_levels", InundationLevels),
+    ("tide", "tides", TideModel),
 )
 
 STATION_QUANTITIES = ("sump_m", "remote_bool", "power_kw")
@@ -657,6 +702,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
         *((c, "from_node", c.from_node, nodes) for c in site.conduits),
         *((c, "to_node", c.to_node, nodes) for c in site.conduits),
         *((t, "gauge", t.gauge, gauges) for t in site.tide_levels),
+        *((t, "gauge", t.gauge, gauges) for t in site.tides),
         *((s, "segments", x, segments) for s in site.signs for x in s.segments),
         *((a, "junctions", x, junctions) for a in site.arterials for x in a.junctions),
         *((j, "group.segment", g.segment, segments) for j in site.junctions for g in j.groups),
@@ -700,12 +746,54 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
             yield levels, f"datum {levels.datum}: gauge {levels.gauge} measures above {datum}"
         if sorted(levels.levels_m) != list(levels.levels_m):
             yield levels, f"levels_m {levels.levels_m}: expected rising values"
+    seen: set[str] = set()
+    for tide in site.tides:
+        if tide.gauge in seen:
+            yield tide, f"gauge {tide.gauge!r}: a second tide model; expected one a gauge"
+        seen.add(tide.gauge)
+        for text in _wrong_tide(tide, datums.get(tide.gauge)):
+            yield tide, f"tide of {tide.gauge}: {text}"
     for depths in site.inundation_levels:
         if sorted(depths.depths_m) != list(depths.depths_m):
             yield depths, f"depths_m {depths.depths_m}: expected rising values"
     for camera in site.cameras:
         if len(camera.road) < 3:
             yield camera, f"{camera.id}: a road polygon needs three points"
+
+
+def _wrong_tide(tide: TideModel, datum: Datum | None) -> Iterator[str]:
+    if tide.datum == "mui_nai":
+        yield (
+            "datum 'mui_nai' is the legacy plane, off by more than an alarm step; expected "
+            "hon_dau (`causeway fit tide --datum mui_nai --offset-m X` converts a record)"
+        )
+    elif datum is None or tide.datum != datum:
+        yield f"datum {tide.datum!r}; expected {datum}, which the gauge measures above"
+    if not -90 <= tide.lat_deg <= 90:
+        yield f"lat_deg {tide.lat_deg}: expected -90 to 90"
+    if not tide.constituents:
+        yield "no constituents"
+    for name, amplitude_m, lag_deg in tide.constituents:
+        if not (amplitude_m >= 0 and math.isfinite(amplitude_m) and math.isfinite(lag_deg)):
+            yield f"{name}: amplitude {amplitude_m} m, lag {lag_deg}; expected numbers, m above 0"
+    if tide.surge is None:
+        yield "no [tide.surge]; expected what `causeway fit tide` writes"
+    else:
+        yield from _wrong_surge(tide.surge)
+
+
+def _wrong_surge(surge: SurgeModel) -> Iterator[str]:
+    leads, levels = len(surge.leads_h), len(SURGE_QUANTILES)
+    covariances = surge.autocovariance_m2
+    if len(covariances) < 2 or not covariances[0] > 0 or max(covariances) > covariances[0]:
+        yield "autocovariance_m2: expected a variance above 0 first, and no greater value"
+    if not leads or sorted(surge.leads_h) != list(surge.leads_h) or surge.leads_h[0] <= 0:
+        yield f"leads_h {surge.leads_h}: expected rising hours above 0"
+    rows = (*surge.error_scores, surge.residual_scores)
+    if len(surge.error_scores) != leads or any(len(row) != levels for row in rows):
+        yield f"scores: expected {leads} rows of {levels} quantiles each"
+    elif any(sorted(row) != list(row) for row in rows):
+        yield "scores: expected rising quantiles"
 
 
 def _wrong_junction(junction: Junction) -> Iterator[str]:
