@@ -76,6 +76,7 @@ class DemoOptions(Struct, frozen=True, kw_only=True):
     seconds: float | None  # of the wall; None: until told
     cameras: dict[str, str]  # a camera's id, and a video in place of the simulated street
     plans_signals: bool = True
+    forecasts: bool = True
 
 
 class UpOptions(Struct, frozen=True, kw_only=True):
@@ -95,6 +96,7 @@ class UpOptions(Struct, frozen=True, kw_only=True):
     nats_url: str | None
     dsn: str | None
     plans_signals: bool = True
+    forecasts: bool = True
 
 
 class FieldOptions(Struct, frozen=True, kw_only=True):
@@ -163,6 +165,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
                 port=options.port,
                 hosts=options.hosts,
                 plans_signals=options.plans_signals,
+                forecasts=options.forecasts,
                 counts=True,
             ),
         )
@@ -190,6 +193,7 @@ async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
                 port=options.port,
                 hosts=options.hosts,
                 plans_signals=options.plans_signals,
+                forecasts=options.forecasts,
                 counts=options.counts,
             ),
         )

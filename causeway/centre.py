@@ -56,6 +56,8 @@ from causeway.tracks import Tracks
 from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
+from control.inundation.alerts import FloodAlerts
+from control.inundation.forecasting import Forecasting
 from control.inundation.levels import StreetInundation
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
@@ -109,6 +111,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         ControlModes(site),
         StreetInundation(site),
         TideWatch(site),
+        FloodAlerts(site),
         Closures(site),
         SignalOverrides(site),
         AdaptiveSignals(site),
@@ -146,6 +149,7 @@ class Options(Struct, frozen=True, kw_only=True):
     port: int = 8080
     hosts: tuple[str, ...] = ()  # names that the wall may be asked under, besides loopback
     plans_signals: bool = True  # by the adaptive planner, else by the greedy rule
+    forecasts: bool = True  # floods, where the site has a drainage model
     counts: bool = False  # hold the store against the journal before and after
 
 
@@ -278,6 +282,7 @@ class Centre:
             wall,
             self._journal_is_up,
             self._options.plans_signals,
+            self._options.forecasts,
         )
 
     def _wall(
@@ -487,6 +492,7 @@ class Inputs:
         wall: Wall,
         decides: Callable[[], bool],
         plans_signals: bool = True,
+        forecasts: bool = True,
     ) -> None:
         self.frames = 0
         self._engine = engine
@@ -494,6 +500,11 @@ class Inputs:
         self._wall = wall
         put = engine.put
         self._planning = Planning(clock, put, children, site_folder) if plans_signals else None
+        self._forecasting = (
+            Forecasting(site, clock, put, children, site_folder)
+            if site.drainage_model is not None and forecasts
+            else None
+        )
         self.telemetry = Telemetry(
             servers.mqtt_url, site, clock, put, self._frame, on_tracks=self._tracks
         )
@@ -517,6 +528,8 @@ class Inputs:
             engine.show(road.show)
         if self._planning is not None:
             engine.show(self._planning.show)
+        if self._forecasting is not None:
+            engine.show(self._forecasting.show)
 
     async def run(self) -> None:
         """All of them at once."""
@@ -530,6 +543,8 @@ class Inputs:
             else:
                 why = "the centre was started without the planner"
                 await self._engine.put(StagePlanningLost(junctions=(), why=why))
+            if self._forecasting is not None:
+                tasks.create_task(self._forecasting.run())
             tasks.create_task(self._tick())
             for parts in several:
                 for part in parts:

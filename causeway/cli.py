@@ -114,6 +114,7 @@ def _demo(options: argparse.Namespace) -> int:
                 port=0 if options.headless else options.port,
                 hosts=_wall_names(options),
                 plans_signals=options.signals == "planner",
+                forecasts=options.forecast,
                 headless=options.headless,
                 speed=options.speed,
                 seconds=options.seconds,
@@ -137,6 +138,7 @@ def _up(options: argparse.Namespace) -> int:
                 port=options.port,
                 hosts=_wall_names(options),
                 plans_signals=options.signals == "planner",
+                forecasts=options.forecast,
                 counts=options.json,
                 mark=options.mark,
                 clock=clock_of(options.clock),
@@ -302,6 +304,24 @@ def _signal_planner(options: argparse.Namespace) -> int:
     return 0
 
 
+def _forecast(options: argparse.Namespace) -> int:
+    from control.inundation.worker import worker_main
+
+    worker_main(options.site, options.clock)
+    return 0
+
+
+def _survey(options: argparse.Namespace) -> int:
+    from causeway.site import load_site
+    from sims.survey import survey_model
+    from sims.watershed import load_watershed
+
+    folder = _city(options.city)
+    site = load_site(folder)
+    print(survey_model(site, load_watershed(folder / "truth", site)), end="")
+    return 0
+
+
 def _decode(options: argparse.Namespace) -> int:
     from ingest.decoder import decode_main
     from ingest.video import SOURCE
@@ -424,6 +444,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("what", nargs="*", help=f"some of {', '.join(BENCHMARKS)} (default: all)")
     bench.add_argument("--json", action="store_true")
 
+    what = "a simulated city's drainage as its engineers would model it, a SWMM project"
+    survey = commands.add_parser("survey", help=what)
+    survey.set_defaults(run=_survey)
+    survey.add_argument("city", help="a city of sims/cities, or a folder")
+
     _add_eval(commands)
     _add_children(commands)
     return parser
@@ -542,6 +567,8 @@ def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="the wall's port (0: a free one)")
     what = "who times the signals: the adaptive planner, or the greedy rule alone"
     parser.add_argument("--signals", choices=("planner", "greedy"), default="planner", help=what)
+    what = "do not forecast floods"
+    parser.add_argument("--no-forecast", dest="forecast", action="store_false", help=what)
     what = "stop after so many real seconds"
     parser.add_argument("--for", dest="seconds", type=_positive, metavar="SECONDS", help=what)
     what = "a summary as the last line of stdout"
@@ -577,7 +604,8 @@ def _add_children(commands: Commands) -> None:
     watch = commands.add_parser("eval-detectors-run")
     watch.set_defaults(run=_eval_run("benchmarks.incidents.looking"))
 
-    for name, run_it in (("vision", _vision), ("signal-planner", _signal_planner)):
+    workers = (("vision", _vision), ("signal-planner", _signal_planner), ("forecast", _forecast))
+    for name, run_it in workers:
         worker = commands.add_parser(name)
         worker.set_defaults(run=run_it)
         worker.add_argument("--site", type=Path, required=True)

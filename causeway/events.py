@@ -107,6 +107,16 @@ class IncidentKind(StrEnum):
     WATER_ON_ROAD = "water_on_road"
 
 
+class FloodCause(StrEnum):
+    """Without what a street would stay dry."""
+
+    RAIN = "rain"
+    TIDE = "tide"
+    BOTH = "both"  # neither alone would do it
+    PUMP_FAILURE = "pump_failure"
+    UNKNOWN = "unknown"
+
+
 class ControlMode(StrEnum):
     """Whether the engine or a person decides about an asset."""
 
@@ -129,6 +139,9 @@ class SignalOverride(StrEnum):
     HOLD = "hold"  # stay in the stage that is green
     ADVANCE = "advance"  # on to the next stage, and stay there
     RELEASE = "release"  # back to automatic
+
+
+OUTLOOK_DEPTHS_M = (0.10, 0.20, 0.30, 0.50)
 
 
 class Box(NamedTuple):
@@ -620,7 +633,8 @@ class ClosureProposed(Event, frozen=True, kw_only=True):
     """A segment should be closed to some vehicle classes; an operator decides.
 
     `in_force` are the classes that an earlier approval already keeps out; when they are all of
-    `classes` there is nothing to decide.
+    `classes` there is nothing to decide. `expected_at_ns` is when a forecast has the water there,
+    and `depth_m` then its peak (None: a gauge sees the water).
     """
 
     segment: str
@@ -628,6 +642,7 @@ class ClosureProposed(Event, frozen=True, kw_only=True):
     depth_m: float
     signs: tuple[str, ...]
     in_force: tuple[str, ...] = ()
+    expected_at_ns: int | None = None
 
 
 class ClosureWithdrawn(Event, frozen=True, kw_only=True):
@@ -635,6 +650,58 @@ class ClosureWithdrawn(Event, frozen=True, kw_only=True):
 
     segment: str
     depth_m: float
+
+
+class StreetOutlook(Struct, frozen=True, array_like=True):
+    """What an ensemble expects of one street's low point.
+
+    Depths by lead time in cm: the median and the bounds that one member in ten is outside of, each.
+    `over` are the shares of the members that pass OUTLOOK_DEPTHS_M at some time ahead. The onset is
+    the median lead of the first water over the second of them (None: too few members have it), the
+    end that of the last.
+    """
+
+    segment: str
+    low_cm: tuple[int, ...]
+    median_cm: tuple[int, ...]
+    high_cm: tuple[int, ...]
+    over: tuple[float, ...]
+    peak_cm: int
+    onset_s: int | None
+    end_s: int | None
+    cause: FloodCause
+
+
+class InundationForecast(Event, frozen=True, kw_only=True):
+    """Which streets an ensemble of hydraulic models expects to be under water, and how deep.
+
+    Streets that no member has under water are left out. `issued_at_ns` is the time up to which
+    observations were used; `inputs` says which, and `faults` what was missing or not believed.
+    """
+
+    issued_at_ns: int
+    lead_s: tuple[int, ...]
+    members: int
+    streets: tuple[StreetOutlook, ...]
+    inputs: str
+    faults: tuple[str, ...] = ()
+    took_s: float = 0.0
+
+
+class FloodAlertChanged(Event, frozen=True, kw_only=True):
+    """A street's alert changed. `level`: 0 none, 1 watch, 2 warning, 3 emergency.
+
+    `onset_at_ns` is when the forecast has the water over the depth of the alert (None: it is there,
+    or no alert), `peak_m` the median peak, `probability` that of the level's depth.
+    """
+
+    segment: str
+    level: int
+    probability: float
+    peak_m: float
+    onset_at_ns: int | None = None
+    cause: FloodCause
+    why: str
 
 
 class ForecastIssued(Event, frozen=True, kw_only=True):
@@ -781,6 +848,8 @@ AnyEvent = (
     | ClosureProposed
     | ClosureWithdrawn
     | ForecastIssued
+    | InundationForecast
+    | FloodAlertChanged
     | AlarmRaised
     | AlarmReturned
     | AlarmAcknowledged

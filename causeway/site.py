@@ -375,7 +375,11 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """A whole, checked city. `hash` is of its files' bytes; the journal names it."""
+    """A whole, checked city. `hash` is of its files' bytes; the journal names it.
+
+    `drainage_model` is the file in the site's folder that holds its SWMM project; without one
+    nothing is forecast.
+    """
 
     id: str
     name: str
@@ -405,6 +409,7 @@ class Site(Struct, frozen=True, kw_only=True):
     inundation_levels: tuple[InundationLevels, ...]
     arterials: tuple[Arterial, ...] = ()
     tides: tuple[TideModel, ...] = ()
+    drainage_model: str | None = None
 
 
 class _Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -418,6 +423,7 @@ class _Head(Struct, frozen=True, forbid_unknown_fields=True):
     centre: LonLat
     credit: str
     include: tuple[str, ...] = ()
+    drainage_model: str | None = None
 
 
 # A table of a site file: the key in TOML, the field of Site, the type of one entry.
@@ -495,6 +501,8 @@ def load_site(folder: Path) -> Site:
     if head is not None:
         for name in head.include:
             _read_file(folder, name, tables, faults, digest)
+        if head.drainage_model is not None:
+            _read_whole(folder, head.drainage_model, faults, digest)
     if head is None or faults:
         raise SiteInvalid(folder, faults)
     site = Site(
@@ -505,6 +513,7 @@ def load_site(folder: Path) -> Site:
         datum=head.datum,
         centre=head.centre,
         credit=head.credit,
+        drainage_model=head.drainage_model,
         hash=digest.hexdigest()[:16],
         points={},
         **{name: tuple(e.value for e in tables[key]) for key, name, _ in TABLES},  # type: ignore[arg-type]
@@ -557,6 +566,14 @@ def _read_file(
     if name == "site.toml" and head is None and not faults:
         faults.append(Fault(name, 1, "no [site] table"))
     return head
+
+
+def _read_whole(folder: Path, name: str, faults: list[Fault], digest: hashlib._Hash) -> None:
+    """A file that others read: here it only has to be there, and counts in the hash."""
+    try:
+        digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
+    except OSError as error:
+        faults.append(Fault(name, 1, f"cannot be read: {error}"))
 
 
 def _convert(value: object, kind: type[T], file: str, line: int, faults: list[Fault]) -> T | None:

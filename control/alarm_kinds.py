@@ -29,6 +29,13 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "flood": Kind("FLOOD-{}", 0, 0, "Ngập {depth} cm {name}", "{depth} cm of water on {name}"),
+    "flood_expected": Kind(
+        "FORECAST-{}",
+        0,
+        60,
+        "Dự báo ngập trên 20 cm: {count} đoạn, đầu tiên {street}{when_vi}, tới {peak} cm",
+        "Forecast over 20 cm of water: {count} roads, {street} first{when_en}, up to {peak} cm",
+    ),
     "tide": Kind(
         "TIDE-{}",
         0,
@@ -90,6 +97,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
+EXPECTED_PRIORITY = {2: 2, 3: 1}  # by the worst alert level
 TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
 ROMAN = {1: "I", 2: "II", 3: "III"}
 INCIDENT_PRIORITY = {

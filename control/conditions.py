@@ -21,6 +21,7 @@ from causeway.events import (
     CommandConfirmed,
     CommandUnconfirmed,
     EngineStarted,
+    FloodAlertChanged,
     IncidentDetected,
     IncidentEnded,
     Interval,
@@ -43,6 +44,7 @@ from control.alarm_kinds import (
     CENTRE_CLOCK_PRIORITY,
     CLOCK_PRIORITY,
     COMMAND_PRIORITY,
+    EXPECTED_PRIORITY,
     FLOOD_PRIORITY,
     GATE_FAULT_PRIORITY,
     GATE_OPEN_PRIORITY,
@@ -91,12 +93,22 @@ class _Reading(Struct):
     observed_at_ns: int
 
 
+class _Expected(Struct):
+    """A road's warning."""
+
+    level: int
+    peak_m: float
+    onset_at_ns: int
+
+
 class _State(Struct):
     """What must be remembered between facts."""
 
     readings: dict[str, _Reading] = {}  # of the points that are watched here
     incidents: dict[str, list[str]] = {}  # the open ones, by alarm
     gates_open: list[str] = []
+    expected: dict[str, _Expected] = {}  # the roads with a warning
+    expected_has_changed: bool = False
     grace_until_ns: int = 0
     clocks: Clocks = msgspec.field(default_factory=Clocks)
 
@@ -108,6 +120,7 @@ class Conditions:
         {
             EngineStarted,
             InundationChanged,
+            FloodAlertChanged,
             TideLevelChanged,
             IncidentDetected,
             IncidentEnded,
@@ -146,6 +159,9 @@ class Conditions:
             case Tick():
                 self._state.clocks.tick(at_ns)
                 yield from self._clocks(at_ns)
+                yield from self._expected(at_ns)
+            case FloodAlertChanged():
+                self._expect(event)
             case InundationChanged():
                 yield from self._flood(event)
             case TideLevelChanged():
@@ -211,6 +227,36 @@ class Conditions:
             priority = FLOOD_PRIORITY[event.level]
             depth = f"{event.depth_m * 100:.0f}"
             yield from self._holds("flood", event.segment, priority, depth=depth)
+
+    def _expect(self, event: FloodAlertChanged) -> None:
+        """Note a road's warning; `_expected` makes one alarm of all of them, once a second."""
+        expected = self._state.expected
+        if event.level in EXPECTED_PRIORITY and event.onset_at_ns is not None:
+            expected[event.segment] = _Expected(event.level, event.peak_m, event.onset_at_ns)
+        elif expected.pop(event.segment, None) is None:
+            return
+        self._state.expected_has_changed = True
+
+    def _expected(self, at_ns: int) -> Iterator[Change]:
+        if not self._state.expected_has_changed:
+            return
+        self._state.expected_has_changed = False
+        expected = self._state.expected
+        if not expected:
+            yield self._normal("flood_expected", CENTRE)
+            return
+        first = min(expected, key=lambda s: (expected[s].onset_at_ns, s))
+        minutes = max(0, expected[first].onset_at_ns - at_ns) // 60_000_000_000
+        yield from self._holds(
+            "flood_expected",
+            CENTRE,
+            EXPECTED_PRIORITY[max(e.level for e in expected.values())],
+            count=str(len(expected)),
+            street=self._names[first].vi if first in self._names else first,
+            when_vi=f" sau {minutes} phút" if minutes else "",
+            when_en=f" in {minutes} min" if minutes else "",
+            peak=f"{max(e.peak_m for e in expected.values()) * 100:.0f}",
+        )
 
     def _tide(self, event: TideLevelChanged) -> Iterator[Change]:
         if event.level == 0:

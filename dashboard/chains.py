@@ -15,6 +15,7 @@ from causeway import events as e
 from causeway.events import Address, AnyEvent, Step
 from dashboard.tables import Value
 
+ALERT_WORDS = {0: "over", 1: "watch", 2: "warning", 3: "emergency"}
 NOTES_MAX = 4_096  # some minutes of a stormy city's decisions
 LINKS_MAX = 12
 NS = 1_000_000_000
@@ -143,6 +144,10 @@ def _text(event: AnyEvent, points: tuple[str, ...]) -> str:
             return f"{event.segment} {event.depth_m * 100:.0f} cm → {event.level}"
         case e.TideLevelChanged():
             return f"{event.gauge} {event.stage_m:.2f} m ≥ {event.threshold_m:.2f} m"
+        case e.InundationForecast():
+            return f"{len(event.streets)} streets, {event.members} members; {event.inputs}"
+        case e.FloodAlertChanged():
+            return f"{event.segment} {ALERT_WORDS[event.level]}: {event.why}"
         case e.ClosureProposed():
             return f"{event.segment} {event.depth_m * 100:.0f} cm: {', '.join(event.classes)}"
         case e.ClosureDecided():

@@ -63,6 +63,7 @@ class ClosureTable:
             depth_m=round(event.depth_m, 3),
             signs=list(event.signs),
             state="approved" if decided else "proposed",
+            expected=None if event.expected_at_ns is None else round(event.expected_at_ns / NS),
             at=at,
             by=row["by"] if row is not None else "",
             because=self._chains.back_from(now.address),

@@ -29,6 +29,7 @@ from dashboard.chains import NS, Chains
 from dashboard.closure_table import ClosureTable
 from dashboard.command_log import CommandLog
 from dashboard.congestion import Congestion
+from dashboard.outlook_table import OutlookTable
 from dashboard.signal_table import SignalTable
 from dashboard.tables import Delta, Row, Rows, Tables, Value
 from dashboard.weather import Rain, Tide
@@ -53,6 +54,8 @@ TABLES = (
     "tide",
     "rain",
     "forecasts",
+    "outlooks",
+    "outlook_runs",
     "status",
 )
 SHOWN_QUANTITIES = {
@@ -68,6 +71,19 @@ SHOWN_QUANTITIES = {
     "remote_bool": "remote",
     "power_kw": "power_kw",
 }
+# Tables whose keys are not all of the site's.
+FREE_TABLES = frozenset(
+    (
+        "alarms",
+        "incidents",
+        "commands",
+        "closures",
+        "sources",
+        "forecasts",
+        "outlooks",
+        "outlook_runs",
+    )
+)
 SOURCES_MAX = 5_000  # what is unknown to the site may speak too, and is rejected under its name
 COUNTS_SHOWN_EVERY_S = 5.0  # message counts change with each message: told now and then
 SIGNAL_STALE_S = STREAMS[e.SignalsObserved].stale_s or 10.0
@@ -108,6 +124,7 @@ class Picture:
         self._alarms = AlarmTable(self._tables)
         self._closures = ClosureTable(self._tables, self._chains)
         self._signals = SignalTable(site, self._tables)
+        self._outlooks = OutlookTable(site, self._tables, self._chains)
         self._counts: dict[str, int] = {}
         self._counts_shown_at_ns = 0
         self._street_of = {
@@ -175,7 +192,7 @@ class Picture:
             known = self._tables.rows.get(table)
             if known is None:
                 continue
-            free = table in ("alarms", "incidents", "commands", "closures", "sources", "forecasts")
+            free = table in FREE_TABLES
             for key, row in rows.items():
                 if free or key in known or key in self._site.points:
                     self._tables.put(table, key, **cast(Row, row))
@@ -229,6 +246,7 @@ class Picture:
                 e.ForecastIssued,
             ),
             self._mode: (e.ControlModeChanged,),
+            self._outlooks.take: OutlookTable.hears,
             self._commands.take: CommandLog.hears,
         }
         return {kind: fold for fold, kinds in folds.items() for kind in kinds}

@@ -25,7 +25,7 @@ from sims import tide
 from sims.rain import Rain, lonlats
 from sims.scenario import NS, Scenario
 from sims.swmm_input import gage_of, swmm_input
-from sims.watershed import load_watershed
+from sims.watershed import Watershed, load_watershed
 
 STEP_S = 2
 RAIN_EVERY_S = 20
@@ -43,10 +43,20 @@ class Drainage:
 
     _running = False
 
-    def __init__(self, site: Site, truth_folder: Path, scenario: Scenario, workdir: Path) -> None:
+    def __init__(
+        self,
+        site: Site,
+        truth_folder: Path,
+        scenario: Scenario,
+        workdir: Path,
+        truth: Watershed | None = None,
+        stuck: frozenset[str] = frozenset(),
+    ) -> None:
+        """`truth` may stand in for that of the folder; gates that are `stuck` stay open."""
         if Drainage._running:
             raise DrainageRunning("SWMM runs one simulation for a process")
-        truth = load_watershed(truth_folder, site)
+        truth = truth or load_watershed(truth_folder, site)
+        self._stuck = stuck
         self._site = site
         self._surge_m = scenario.tide.surge_m
         self._rain = Rain(scenario)
@@ -119,11 +129,14 @@ class Drainage:
             self.set_gate(gate.id, 1.0)
         while self.at_ns < until_ns:
             if self._steps * STEP_S % RULES_EVERY_S == 0:
-                self._follow_rules()
+                self.follow_rules()
             self._step()
 
-    def _follow_rules(self) -> None:
+    def follow_rules(self) -> None:
+        """Let the plants follow the site's own levels once, as their PLCs do by themselves."""
         for gate in self._site.gates:
+            if gate.id in self._stuck:
+                continue
             outside_m, inside_m = self.outside_m(gate.id), self.inside_m(gate.id)
             if outside_m >= gate.closing_m and outside_m > inside_m + HEAD_M / 5:
                 self.set_gate(gate.id, 0.0)

@@ -15,6 +15,7 @@ Laws of this file:
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from causeway.site import Site
 from sims.watershed import Curve, Watershed
@@ -23,14 +24,22 @@ SHAFT_M2 = 12.0  # manhole, gully pots and house connections below the ground
 STREET_ROOM_M = 2.5  # how far above its low point a street's bowl goes
 CANAL_ROOM_M = 3.0
 GUTTER_DEPTH_M = 1.5
-SEWER_N = 0.015  # Manning's n, concrete with sediment (Chow 1959, table 5-6)
-CANAL_N = 0.028  # earth bed between walls (Chow 1959)
-STREET_N = 0.020  # asphalt with kerbs and what stands on it
 IMPERVIOUS_N, PERVIOUS_N = 0.013, 0.15  # overland flow (SWMM manual, table A.6)
 IMPERVIOUS_STORE_MM, PERVIOUS_STORE_MM = 1.0, 4.0
 WET_CLAY = (20, 3, 4, 7, 0)  # Horton: mm/h at first and at last, 1/h, drying days, no maximum
 ORIFICE_COEFFICIENT = 0.65
 WEIR_COEFFICIENT = 1.7  # broad crest, m^0.5/s
+
+
+class Roughness(NamedTuple):
+    """Manning's n (Chow 1959, table 5-6)."""
+
+    sewer: float = 0.015  # concrete with sediment
+    canal: float = 0.028  # earth bed between walls
+    street: float = 0.020  # asphalt with kerbs and what stands on it
+
+
+AS_FOUND = Roughness()
 OPTIONS = {
     "FLOW_UNITS": "CMS",
     "INFILTRATION": "HORTON",
@@ -53,15 +62,20 @@ OPTIONS = {
 
 
 def swmm_input(
-    site: Site, truth: Watershed, begins: datetime, first_m: float, step_s: float
+    site: Site,
+    truth: Watershed,
+    begins: datetime,
+    first_m: float,
+    step_s: float,
+    rough: Roughness = AS_FOUND,
 ) -> str:
     """The project; `begins` is its first instant, `first_m` the water level everywhere then."""
     project = _Project()
     _options(project, begins, step_s)
     _catchments(project, truth)
     _storages(project, site, truth, first_m)
-    _sewers(project, site, truth)
-    _canals(project, site, truth)
+    _sewers(project, site, truth, rough)
+    _canals(project, site, truth, rough)
     _plants(project, site, truth)
     return project.text()
 
@@ -177,7 +191,7 @@ def _storages(project: _Project, site: Site, truth: Watershed, first_m: float) -
         project.storage(chamber.id, chamber.invert_m, room_m, first_m, area)
 
 
-def _sewers(project: _Project, site: Site, truth: Watershed) -> None:
+def _sewers(project: _Project, site: Site, truth: Watershed, rough: Roughness) -> None:
     ends = {c.id: (c.from_node, c.to_node) for c in site.conduits}
     lifted_to = _lifted_to(site, truth)
     for sewer in truth.sewer:
@@ -185,7 +199,7 @@ def _sewers(project: _Project, site: Site, truth: Watershed) -> None:
         if from_node in lifted_to:  # the outlet beside the pumps ends where they do
             to_node = lifted_to[from_node]
         levels = (sewer.from_m, sewer.to_m)
-        project.conduit(sewer.id, (from_node, to_node), sewer.length_m, SEWER_N, levels)
+        project.conduit(sewer.id, (from_node, to_node), sewer.length_m, rough.sewer, levels)
         if sewer.diameter_m:
             project.section(sewer.id, "CIRCULAR", sewer.diameter_m)
         else:
@@ -194,13 +208,13 @@ def _sewers(project: _Project, site: Site, truth: Watershed) -> None:
     for culvert in truth.culvert:
         levels = (culvert.from_m, culvert.to_m)
         between = (culvert.from_node, culvert.to_node)
-        project.conduit(culvert.id, between, culvert.length_m, SEWER_N, levels)
+        project.conduit(culvert.id, between, culvert.length_m, rough.sewer, levels)
         project.section(culvert.id, "RECT_CLOSED", culvert.height_m, culvert.width_m)
         project.loss(culvert.id, 0.3, 1.0, flap=True)
     for i, gutter in enumerate(truth.gutter):
         id_, levels = f"gutter.{i}", (gutter.from_m, gutter.to_m)
         between = (gutter.from_node, gutter.to_node)
-        project.conduit(id_, between, gutter.length_m, STREET_N, levels)
+        project.conduit(id_, between, gutter.length_m, rough.street, levels)
         project.section(id_, "RECT_OPEN", GUTTER_DEPTH_M, gutter.width_m)
 
 
@@ -212,11 +226,11 @@ def _lifted_to(site: Site, truth: Watershed) -> dict[str, str]:
     return {well: to_node for well, to_node in wells if well is not None}
 
 
-def _canals(project: _Project, site: Site, truth: Watershed) -> None:
+def _canals(project: _Project, site: Site, truth: Watershed, rough: Roughness) -> None:
     ends = {c.id: (c.from_node, c.to_node) for c in site.conduits}
     for reach in truth.reach:
         levels = (reach.from_m, reach.to_m)
-        project.conduit(reach.id, ends[reach.id], reach.length_m, CANAL_N, levels)
+        project.conduit(reach.id, ends[reach.id], reach.length_m, rough.canal, levels)
         project.section(reach.id, "RECT_OPEN", reach.depth_m, reach.width_m)
     for i, spill in enumerate(truth.spill):
         id_ = f"spill.{i}"

@@ -1,6 +1,7 @@
 // The bottom bar: the map's key, the way to the drawers, the time bar.
 import { proposals } from "./closures.js";
 import { commandCounts, sourceCounts, toggleDrawer } from "./drawer.js";
+import { warnedCount } from "./outlook.js";
 import { html } from "./html.js";
 import { TimeBar } from "./replay.js";
 import { depthLimits, dialog, drawer, site } from "./state.js";
@@ -25,6 +26,7 @@ function Legend() {
       <span>${t("legendTraffic")}
         ${[1, 2, 3].map((level) => html`<i key=${level} class="bar c${level}"></i>${t(`traffic${level}`)}`)}
       </span>
+      <span class="closed-key"><i class="bar expected"></i>${t("legendExpected")}</span>
       <span class="closed-key"><i class="bar closed"></i>${t("legendClosed")} <i class="bar proposed"></i>${t("legendProposed")}</span>
     </div>
   `;
@@ -34,6 +36,7 @@ function Tabs() {
   const sources = sourceCounts();
   const commands = commandCounts();
   const waiting = proposals().length;
+  const warned = warnedCount();
   const tab = (name, key, note, bad) => html`
     <button class="tab ${drawer.value === name ? "on" : ""}" onClick=${() => toggleDrawer(name)} aria-expanded=${drawer.value === name} data-test="tab-${name}">
       <kbd>${key}</kbd> ${t(name)} <b class=${bad ? "bad" : ""}>${note}</b>
@@ -42,6 +45,7 @@ function Tabs() {
   return html`
     <nav class="tabs">
       ${tab("closures", "C", waiting || "", waiting > 0)}
+      ${tab("outlook", "F", warned || "", warned > 0)}
       ${tab("commands", "K", commands.pending ? `${commands.pending}…` : commands.bad || "", commands.bad > 0)}
       ${site.value.arterials.length > 0 && tab("arterial", "T", "", false)}
       ${tab("sources", "G", sources.silent ? `${sources.silent} ${t("silent")}` : `${sources.up}/${sources.of}`, sources.silent > 0)}

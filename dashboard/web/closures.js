@@ -14,7 +14,7 @@ export const deciding = signal(null); // a decision that waits to be confirmed: 
 export function closureList() {
   return Object.entries(rows("closures"))
     .map(([segment, row]) => ({ segment, ...row }))
-    .sort((a, b) => RANK[a.state] - RANK[b.state] || b.depth_m - a.depth_m || (a.segment < b.segment ? -1 : 1));
+    .sort((a, b) => RANK[a.state] - RANK[b.state] || (a.expected ?? 0) - (b.expected ?? 0) || b.depth_m - a.depth_m || (a.segment < b.segment ? -1 : 1));
 }
 
 export const proposals = () => closureList().filter((c) => c.state === "proposed");
@@ -56,7 +56,7 @@ export function ClosureCard({ closure, keys = false, unfolded = false }) {
         <span class="plate f${level}">${cm(closure.depth_m)} cm</span>
         <button class="plain name" onClick=${() => open(closure.segment)}>
           <b>${nameOf(closure.segment)} <small>${t(word)} ${clock(closure.at, false)}${closure.by ? ` · ${closure.by}` : ""}</small></b>
-          <span>${t("closureClasses")} ${closure.classes.map(t).join(", ")}${inForce(closure)}${signsOf(closure)}</span>
+          <span>${closure.expected ? html`<b class="soon">${t("expectedAt")} ${clock(closure.expected, false)}</b> · ` : ""}${t("closureClasses")} ${closure.classes.map(t).join(", ")}${inForce(closure)}${signsOf(closure)}</span>
         </button>
         <span class="decide"><${Buttons} closure=${closure} keys=${keys} /></span>
       </div>

@@ -5,6 +5,7 @@ import { Arterial } from "./arterial.js";
 import { JournalChain } from "./chain.js";
 import { ClosureCard, closureList } from "./closures.js";
 import { html } from "./html.js";
+import { Outlook } from "./outlook.js";
 import { outcomeClass, whatWord } from "./order.js";
 import { drawer, nameOf, open, rows } from "./state.js";
 import { clock, num, t } from "./words.js";
@@ -17,7 +18,7 @@ export function toggleDrawer(name) {
 }
 
 export function Drawer() {
-  const Body = { sources: Sources, commands: Commands, closures: Closures, arterial: Arterial }[drawer.value];
+  const Body = { sources: Sources, commands: Commands, closures: Closures, arterial: Arterial, outlook: Outlook }[drawer.value];
   if (!Body) return null;
   return html`
     <section class="drawer" aria-label=${t(drawer.value)} data-test="drawer">

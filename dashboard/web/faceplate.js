@@ -6,6 +6,7 @@ import { JournalChain } from "./chain.js";
 import { ClosureCard, closureOf } from "./closures.js";
 import { ask } from "./feed.js";
 import { html } from "./html.js";
+import { StreetOutlook } from "./outlook.js";
 import { kindWord } from "./map.js";
 import { CommandLine, OrderStrip, order, propose } from "./order.js";
 import { Shape } from "./shapes.js";
@@ -138,6 +139,7 @@ function Segment({ asset }) {
       [t("limit"), `${num(thing.speed_limit_km_h)} km/h`],
       [t("lowPoint"), metre(thing.low_point_m)],
     ]} />
+    <${StreetOutlook} segment=${asset.id} />
     ${closure && html`<${ClosureCard} key=${asset.id} closure=${closure} unfolded=${true} />`}
     <${Related} ids=${[...(gauge ? [gauge.id] : []), ...cameras.map((c) => c.id), ...signs.map((s) => s.id)]} />
   `;

@@ -48,6 +48,7 @@ const ACTS = {
   c: () => toggleDrawer("closures"),
   k: () => toggleDrawer("commands"),
   g: () => toggleDrawer("sources"),
+  f: () => toggleDrawer("outlook"),
   t: () => site.value?.arterials.length && toggleDrawer("arterial"),
   l: switchLanguage,
   "/": () => (dialog.value = "find"),

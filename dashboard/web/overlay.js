@@ -95,8 +95,22 @@ export class Overlay {
         c.lineWidth = Math.max(3, Math.min(width * 0.62, 9));
         c.stroke();
       }
+      if (flood === 0 && !replayAt.value) this.drawExpected(c, segment, width);
       if (row.closure && !replayAt.value) this.drawClosed(c, segment, row.closure === "proposed", width);
     }
+  }
+
+  // Water to come on a street that is dry: dots in the colour of its expected peak.
+  drawExpected(c, segment, width) {
+    const outlook = peek("outlooks")[segment.id];
+    if (!outlook?.level) return;
+    const level = Math.max(1, depthLevel(outlook.peak));
+    trace(c, segment.line, this.view);
+    c.strokeStyle = outlook.level > 1 ? FLOOD[level] : `${FLOOD[level]}88`;
+    c.lineWidth = Math.min(width + 5, 11);
+    c.setLineDash([1, 11]);
+    c.stroke();
+    c.setLineDash([]);
   }
 
   drawClosed(c, segment, proposed, width) {

@@ -1,0 +1,71 @@
+"""Forecasts a recorded storm as the centre would have, from what had arrived by then.
+
+In come a record and a forecaster; out come, for each time of issue, the ensemble, and at the end
+every alert that the centre's own cores raised from them and from the gauges. Forecasts are issued
+every five minutes while it rains or anything is expected, else every fifteen: the ones between
+would say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.forecast.truth import MINUTE_S, Record
+from causeway.events import Address, FloodAlertChanged, InundationChanged, Now
+from causeway.site import Site
+from control.inundation.alerts import FloodAlerts
+from control.inundation.forecaster import SHOWN_M, Ensemble, Forecaster
+from control.inundation.levels import StreetInundation
+
+FIRST_MIN = 30
+BUSY_MIN, QUIET_MIN = 5, 15
+
+
+class Issued(NamedTuple):
+    """One forecast: how many minutes into the record, and what its members say."""
+
+    minute: int
+    ensemble: Ensemble
+
+
+def watch(
+    site: Site,
+    record: Record,
+    forecaster: Forecaster,
+    progress: Callable[[float], object] = lambda seconds: None,
+) -> tuple[list[Issued], list[tuple[int, FloodAlertChanged]]]:
+    """All forecasts of a storm, and the alerts with the minute that each was raised in."""
+    street_cores, alert_core = StreetInundation(site), FloodAlerts(site)
+    issued: list[Issued] = []
+    alerts: list[tuple[int, FloodAlertChanged]] = []
+    due = FIRST_MIN
+    for row, at_ns in enumerate(record.at_ns):
+        minute, now = row + 1, Now(int(at_ns), Address(row + 1, 0))
+        readings = record.readings(row)
+        forecaster.take(readings)
+        for seen in street_cores.step(readings, now):
+            if isinstance(seen, InundationChanged):
+                alerts += _raised(alert_core.step(seen, now), minute)
+        if minute >= due:
+            ensemble = forecaster.run(int(at_ns))
+            forecast, _ = forecaster.told(int(at_ns), ensemble)
+            issued.append(Issued(minute, ensemble))
+            alerts += _raised(alert_core.step(forecast, now), minute)
+            busy = bool(ensemble.depth_m.max() >= SHOWN_M)
+            due = minute + (BUSY_MIN if busy else QUIET_MIN) - minute % BUSY_MIN
+        if _rains(record, row):
+            due = min(due, -(-(minute + 1) // BUSY_MIN) * BUSY_MIN)
+        progress(MINUTE_S)
+    return issued, alerts
+
+
+def _raised(events: Iterator[object], minute: int) -> Iterator[tuple[int, FloodAlertChanged]]:
+    return ((minute, e) for e in events if isinstance(e, FloodAlertChanged))
+
+
+def _rains(record: Record, row: int) -> bool:
+    rain = [i for i, point in enumerate(record.points) if point.endswith("/rain_mm_h")]
+    return bool(np.nan_to_num(record.values[max(0, row)][rain]).max() > 0.0)

@@ -1,0 +1,162 @@
+"""Decides for which street people are warned of water, how urgently, and when that is over.
+
+In come `InundationForecast` events and the gauges' `InundationChanged`; out go `FloodAlertChanged`
+events, one at each change of a street's level (watch, warning, emergency) and of what it rests on.
+A watch looks at the share of the members that have the street over 20 cm at some time ahead, a
+warning at a larger share, an emergency at the share over 50 cm. Water that a gauge sees over 20 cm
+is a warning, over the depth that closes a street to all an emergency, whatever the forecast says.
+
+Laws of this file:
+1. A level rises at once. It falls when the forecasts have stayed below its share, less the
+   hysteresis, for the hold time, and never below what a gauge sees.
+2. A forecast that is late changes nothing: what it warned of stands until a newer one takes it
+   back.
+3. A forecast that was made before one already heard is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from causeway.events import (
+    OUTLOOK_DEPTHS_M,
+    AnyEvent,
+    FloodAlertChanged,
+    FloodCause,
+    InundationChanged,
+    InundationForecast,
+    Now,
+    StreetOutlook,
+)
+from causeway.site import Site
+
+NS = 1_000_000_000
+WATCH, WARNING, EMERGENCY = 1, 2, 3
+# By level: which of OUTLOOK_DEPTHS_M the members must pass, and how many of them.
+OVER = {WATCH: (1, 0.25), WARNING: (1, 0.50), EMERGENCY: (3, 0.50)}
+HYSTERESIS = 0.15
+HOLD_S = 1_200.0
+BY_GAUGE = {2: WARNING, 3: WARNING, 4: EMERGENCY}  # from the level that a street gauge sees
+SURE = 0.75  # a probability that passes it is told again
+PEAK_CM, ONSET_S = 10, 900  # and so is a peak or an onset that has moved by more
+
+
+class _Street(Struct):
+    """A street's alert; since when the forecasts have allowed a lower one."""
+
+    level: int = 0
+    seen: int = 0  # level that the gauge alone gives
+    seen_m: float = 0.0
+    falling_since_ns: int | None = None
+    told: FloodAlertChanged | None = None
+
+
+class FloodAlerts:
+    """From forecasts and gauges to one alert a street."""
+
+    name = "flood_alerts"
+    hears = frozenset({InundationForecast, InundationChanged})
+
+    def __init__(self, site: Site) -> None:
+        self._streets = {s.id: _Street() for s in site.segments}
+        self._issued_at_ns = 0
+
+    def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
+        match event:
+            case InundationForecast() if event.issued_at_ns > self._issued_at_ns:
+                self._issued_at_ns = event.issued_at_ns
+                outlooks = {outlook.segment: outlook for outlook in event.streets}
+                for id_, street in self._streets.items():
+                    outlook = outlooks.get(id_)
+                    if outlook is not None or street.level:
+                        yield from self._forecast(id_, street, outlook, event.issued_at_ns)
+            case InundationChanged() if event.segment in self._streets:
+                yield from self._gauge(event)
+            case _:
+                pass
+
+    def _forecast(
+        self, id_: str, street: _Street, outlook: StreetOutlook | None, at_ns: int
+    ) -> Iterator[AnyEvent]:
+        over = outlook.over if outlook is not None else (0.0, 0.0, 0.0, 0.0)
+        reached = max((x for x, (depth, p) in OVER.items() if over[depth] >= p), default=0)
+        kept = max(
+            (x for x, (depth, p) in OVER.items() if over[depth] >= p - HYSTERESIS), default=0
+        )
+        reached, kept = max(reached, street.seen), max(kept, street.seen)
+        if reached >= street.level or kept >= street.level:
+            street.falling_since_ns = None
+            level = max(reached, street.level)
+        elif street.falling_since_ns is None:
+            level, street.falling_since_ns = street.level, at_ns
+        elif at_ns - street.falling_since_ns < HOLD_S * NS:
+            level = street.level
+        else:
+            level, street.falling_since_ns = kept, None
+        changed = level != street.level
+        street.level = level
+        alert = _alert(id_, street, outlook, at_ns)
+        if changed or (level >= WARNING and _is_news(alert, street.told)):
+            street.told = alert
+            yield alert
+
+    def _gauge(self, event: InundationChanged) -> Iterator[AnyEvent]:
+        """What is seen is at once at least so bad; when it has gone the next forecast decides."""
+        street = self._streets[event.segment]
+        street.seen, street.seen_m = BY_GAUGE.get(event.level, 0), event.depth_m
+        if street.seen > street.level:
+            street.level, street.falling_since_ns = street.seen, None
+            street.told = FloodAlertChanged(
+                segment=event.segment,
+                level=street.level,
+                probability=1.0,
+                peak_m=event.depth_m,
+                onset_at_ns=None,
+                cause=street.told.cause if street.told else FloodCause.UNKNOWN,
+                why=f"{event.point} sees {event.depth_m * 100:.0f} cm",
+            )
+            yield street.told
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode((self._issued_at_ns, self._streets))
+
+    def restore(self, state: bytes) -> None:
+        self._issued_at_ns, self._streets = msgspec.msgpack.decode(
+            state, type=tuple[int, dict[str, _Street]]
+        )
+
+
+def _alert(
+    id_: str, street: _Street, outlook: StreetOutlook | None, at_ns: int
+) -> FloodAlertChanged:
+    """A street's alert as the newest forecast has it."""
+    depth, _ = OVER[max(street.level, WATCH)]
+    probability = outlook.over[depth] if outlook is not None else 0.0
+    onset_s = outlook.onset_s if outlook is not None and street.level else None
+    there = street.seen > 0
+    when = "" if onset_s is None else ", now" if there else f", in {onset_s // 60} min"
+    return FloodAlertChanged(
+        segment=id_,
+        level=street.level,
+        probability=probability,
+        peak_m=outlook.peak_cm / 100 if outlook is not None else 0.0,
+        onset_at_ns=None if there or onset_s is None else at_ns + onset_s * NS,
+        cause=outlook.cause if outlook is not None else FloodCause.UNKNOWN,
+        why=f"{probability:.0%} of the members over {OUTLOOK_DEPTHS_M[depth] * 100:.0f} cm{when}",
+    )
+
+
+def _is_news(alert: FloodAlertChanged, told: FloodAlertChanged | None) -> bool:
+    """Whether an alert of the same level says something else than the last one."""
+    if told is None:
+        return True
+    if (alert.probability >= SURE) is not (told.probability >= SURE):
+        return True
+    if abs(alert.peak_m - told.peak_m) * 100 >= PEAK_CM:
+        return True
+    if alert.onset_at_ns is None or told.onset_at_ns is None:
+        return (alert.onset_at_ns is None) is not (told.onset_at_ns is None)
+    return abs(alert.onset_at_ns - told.onset_at_ns) >= ONSET_S * NS

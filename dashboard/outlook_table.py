@@ -1,0 +1,126 @@
+"""Decides how the wall tells of water to come: street by street, and what that rests on.
+
+In come `InundationForecast` and `FloodAlertChanged`; out go rows of the `outlooks` table, one a
+street that any member has under water or that is warned of, and the row `centre` of `outlook_runs`:
+when the newest forecast was made, of what, with what missing. How old it is the page reckons.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from causeway import events as e
+from causeway.events import AnyEvent, Now
+from causeway.site import Site
+from dashboard.chains import NS, Chains
+from dashboard.tables import Tables, Value
+
+RUN = "centre"
+NO_ALERT: dict[str, Value] = {"level": 0, "p": 0.0, "why": "", "told_at": None, "because": []}
+
+
+class OutlookTable:
+    """The streets that may be under water."""
+
+    hears: ClassVar[tuple[type, ...]] = (e.InundationForecast, e.FloodAlertChanged)
+
+    def __init__(self, site: Site, tables: Tables, chains: Chains) -> None:
+        self._streets = {s.id for s in site.segments}
+        self._tables = tables
+        self._chains = chains
+
+    def take(self, event: AnyEvent, now: Now) -> None:
+        """Fold one of the events in."""
+        match event:
+            case e.InundationForecast():
+                self._forecast(event)
+            case e.FloodAlertChanged() if event.segment in self._streets:
+                self._alert(event, now)
+            case _:
+                pass
+
+    def _forecast(self, event: e.InundationForecast) -> None:
+        rows = self._tables.rows["outlooks"]
+        wet = {outlook.segment: outlook for outlook in event.streets}
+        for segment in [s for s in rows if s not in wet]:
+            if rows[segment]["level"]:
+                self._tables.put("outlooks", segment, **_dry(event))
+            else:
+                self._tables.drop("outlooks", segment)
+        for segment, outlook in wet.items():
+            if segment in self._streets:
+                alert = {} if segment in rows else NO_ALERT
+                self._tables.put("outlooks", segment, **alert, **_ahead(event, outlook))
+        self._tables.put(
+            "outlook_runs",
+            RUN,
+            issued=round(event.issued_at_ns / NS),
+            members=event.members,
+            inputs=event.inputs,
+            faults=list(event.faults),
+            took_s=event.took_s,
+            ahead_s=event.lead_s[-1] if event.lead_s else 0,
+        )
+
+    def _alert(self, event: e.FloodAlertChanged, now: Now) -> None:
+        rows = self._tables.rows["outlooks"]
+        if not event.level and (event.segment not in rows or not rows[event.segment].get("peak")):
+            self._tables.drop("outlooks", event.segment)
+            return
+        unforeseen: dict[str, Value] = {} if event.segment in rows else _unforeseen(event)
+        self._tables.put(
+            "outlooks",
+            event.segment,
+            **unforeseen,
+            level=event.level,
+            p=event.probability,
+            why=event.why,
+            told_at=round(now.at_ns / NS, 3),
+            because=self._chains.back_from(now.address),
+        )
+
+
+def _ahead(event: e.InundationForecast, outlook: e.StreetOutlook) -> dict[str, Value]:
+    """What the members have ahead of a street; depths in m, times in seconds since 1970."""
+    issued = round(event.issued_at_ns / NS)
+    return {
+        "lead_s": list(event.lead_s),
+        "low": [cm / 100 for cm in outlook.low_cm],
+        "v": [cm / 100 for cm in outlook.median_cm],
+        "high": [cm / 100 for cm in outlook.high_cm],
+        "over": list(outlook.over),
+        "peak": outlook.peak_cm / 100,
+        "onset": None if outlook.onset_s is None else issued + outlook.onset_s,
+        "end": None if outlook.end_s is None else issued + outlook.end_s,
+        "cause": outlook.cause.value,
+    }
+
+
+def _dry(event: e.InundationForecast) -> dict[str, Value]:
+    """A street that is still warned of and that no member has under water any more."""
+    none: list[Value] = [0.0 for _ in event.lead_s]
+    return {
+        "lead_s": list(event.lead_s),
+        "low": none,
+        "v": none,
+        "high": none,
+        "over": [0.0 for _ in e.OUTLOOK_DEPTHS_M],
+        "peak": 0.0,
+        "onset": None,
+        "end": None,
+    }
+
+
+def _unforeseen(event: e.FloodAlertChanged) -> dict[str, Value]:
+    """A street that a gauge sees under water before any forecast had it."""
+    return {
+        "lead_s": [],
+        "low": [],
+        "v": [],
+        "high": [],
+        "over": [],
+        "peak": event.peak_m,
+        "onset": None,
+        "end": None,
+        "cause": event.cause.value,
+    }

@@ -1,0 +1,104 @@
+// The flood outlook: which streets the ensemble expects under water, how deep, when, how surely, and on what that rests.
+import { Chain } from "./chain.js";
+import { html } from "./html.js";
+import { depthLevel, nameOf, now, open, peek, rows } from "./state.js";
+import { clock, cm, num, span, t } from "./words.js";
+
+const OLD_S = 900; // three forecasts missed
+const SHARE_MIN = 0.1; // of the members: fewer are not listed
+const W = 220;
+const H = 56;
+
+const run = () => rows("outlook_runs").centre ?? null;
+
+export const warnedCount = () => Object.values(rows("outlooks")).filter((row) => row.level >= 2).length;
+
+function streets() {
+  return Object.entries(rows("outlooks"))
+    .map(([segment, row]) => ({ segment, ...row }))
+    .filter((row) => row.level || (row.over[1] ?? 0) >= SHARE_MIN)
+    .sort((a, b) => b.level - a.level || (a.onset ?? 0) - (b.onset ?? 0) || b.peak - a.peak || (a.segment < b.segment ? -1 : 1));
+}
+
+export function Outlook() {
+  const made = run();
+  const list = streets();
+  if (!made && !list.length) return html`<h2>${t("outlook")}</h2><p class="soft">${t("outlookNone")}</p>`;
+  return html`
+    <h2>${t("outlook")} <small>${made && html`<${Made} made=${made} />`}</small></h2>
+    ${made?.faults.map((fault) => html`<p class="refusal" key=${fault}>${fault}</p>`)}
+    <div class="scroll">
+      ${list.length ? html`
+        <table class="outlooks" data-test="outlooks">
+          <thead><tr>
+            <th>${t("colStreet")}</th><th>${t("colAlert")}</th><th class="n">${t("colOver20")}</th><th class="n">${t("colPeak")}</th>
+            <th>${t("colOnset")}</th><th>${t("colEnd")}</th><th>${t("colCause")}</th><th>${t("why")}</th>
+          </tr></thead>
+          <tbody>${list.map((row) => html`<${Street} key=${row.segment} row=${row} />`)}</tbody>
+        </table>
+      ` : html`<p class="soft">${t("outlookDry")} ${span(made.ahead_s)}</p>`}
+    </div>
+  `;
+}
+
+function Made({ made }) {
+  const age = Math.max(0, now.value - made.issued);
+  return html`
+    ${age > OLD_S && html`<b class="bad">${t("outlookOld")} </b>`}
+    ${t("outlookMade")} ${clock(made.issued, false)} (${span(age)} ${t("ago")}) · ${num(made.members)} ${t("members")} · ${made.inputs}
+  `;
+}
+
+function Street({ row }) {
+  return html`
+    <tr onClick=${() => open(row.segment)}>
+      <td><b>${nameOf(row.segment)}</b> <span class="soft">${row.segment}</span></td>
+      <td class="alert a${row.level}">${row.level ? t(`alert${row.level}`) : ""}</td>
+      <td class="n">${row.over.length ? `${num((row.over[1] ?? 0) * 100)} %` : ""}</td>
+      <td class="n"><span class="plate f${depthLevel(row.peak)}">${cm(row.peak)} cm</span> <span class="soft">${range(row)}</span></td>
+      <td>${row.onset ? clock(row.onset, false) : under(row.segment) ? t("now") : ""}</td>
+      <td>${row.end ? clock(row.end, false) : ""}</td>
+      <td>${t(`cause_${row.cause ?? "unknown"}`)}</td>
+      <td class="sample" title=${row.why}>${row.why}</td>
+    </tr>
+  `;
+}
+
+const under = (segment) => (peek("segments")[segment]?.level ?? 0) > 0;
+const most = (list) => (list.length ? Math.max(...list) : 0);
+const range = (row) => (row.v.length ? `${cm(most(row.low))}–${cm(most(row.high))}` : "");
+
+// In a street's faceplate: the members' band over the hours ahead, and why it is warned of.
+export function StreetOutlook({ segment }) {
+  const row = rows("outlooks")[segment];
+  if (!row?.lead_s?.length) return null;
+  const made = run();
+  return html`
+    <h3>${t("outlook")} ${row.level ? html`<span class="alert a${row.level}">${t(`alert${row.level}`)}</span>` : ""}</h3>
+    <${Band} row=${row} issued=${made?.issued ?? now.value} />
+    <p class="soft">${t("colOver20")}: ${num((row.over[1] ?? 0) * 100)} % · ${t(`cause_${row.cause ?? "unknown"}`)}${row.onset ? ` · ${t("colOnset")} ${clock(row.onset, false)}` : ""}${row.why ? ` · ${row.why}` : ""}</p>
+    ${row.because?.length > 0 && html`<${Chain} links=${row.because} />`}
+  `;
+}
+
+function Band({ row, issued }) {
+  const last = row.lead_s.at(-1);
+  const top = Math.max(0.3, most(row.high)) * 1.1;
+  const x = (lead) => (lead / last) * W;
+  const y = (depth) => H - (depth / top) * H;
+  const path = (list) => list.map((depth, i) => `${x(row.lead_s[i]).toFixed(1)},${y(depth).toFixed(1)}`).join(" ");
+  const back = row.lead_s.map((lead, i) => `${x(lead).toFixed(1)},${y(row.low[i]).toFixed(1)}`).reverse().join(" ");
+  return html`
+    <svg class="band" viewBox="-2 -4 ${W + 40} ${H + 20}" role="img" aria-label=${t("outlook")}>
+      ${[0.2, 0.5].filter((depth) => depth < top).map((depth) => html`
+        <line key=${depth} x1="0" x2=${W} y1=${y(depth)} y2=${y(depth)} class="limit" />
+        <text key=${`t${depth}`} x=${W + 4} y=${y(depth) + 4}>${cm(depth)} cm</text>
+      `)}
+      <polygon points="${path(row.high)} ${back}" />
+      <polyline points=${path(row.v)} />
+      <line x1="0" x2=${W} y1=${H} y2=${H} class="axis" />
+      <text x="0" y=${H + 13}>${clock(issued, false)}</text>
+      <text x=${W} y=${H + 13} text-anchor="end">${clock(issued + last, false)}</text>
+    </svg>
+  `;
+}
