@@ -19,6 +19,7 @@ def save_panels(
     label: str,
     stem: Path,
     say: Callable[[str], None],
+    columns_max: int = COLUMNS_MAX,
 ) -> list[Path]:
     """PNG and SVG of that stem; none, and why, without matplotlib.
 
@@ -29,7 +30,7 @@ def save_panels(
     except ImportError:
         say("no plot: matplotlib is not installed (pip install 'causeway[eval]')")
         return []
-    columns = min(COLUMNS_MAX, len(panels))
+    columns = min(columns_max, len(panels))
     rows = -(-len(panels) // columns)
     figure = figures.Figure(figsize=size(columns, rows), layout="constrained")
     for number, draw in enumerate(panels, 1):

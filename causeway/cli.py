@@ -247,6 +247,42 @@ def _eval_detectors(options: argparse.Namespace) -> int:
     )
 
 
+def _eval_tide(options: argparse.Namespace) -> int:
+    return _eval(
+        options,
+        "benchmarks.tide.evaluation",
+        files=tuple(dict.fromkeys(options.files)),
+        lat_deg=options.lat,
+        out=options.out,
+    )
+
+
+def _fit_tide(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    fitting = import_module("benchmarks.tide.fitting")
+    asked = fitting.FitOptions(
+        record=options.record,
+        gauge=options.gauge,
+        lat_deg=options.lat,
+        datum=options.datum,
+        offset_m=options.offset_m,
+        trend=options.trend,
+        out=options.out,
+    )
+    fitting.fit(asked, _say)
+    return 0
+
+
+def _simulate_tide(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    fitting = import_module("benchmarks.tide.fitting")
+    asked = fitting.SimulateOptions(options.out, options.first, options.days, options.seed)
+    fitting.simulate(asked, _say)
+    return 0
+
+
 def _compared(options: argparse.Namespace) -> dict[str, object]:
     """What all that compare controllers are asked."""
     asked: dict[str, object] = {"jobs": options.jobs, "out": options.out}
@@ -450,6 +486,7 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("city", help="a city of sims/cities, or a folder")
 
     _add_eval(commands)
+    _add_fit(commands)
     _add_children(commands)
     return parser
 
@@ -515,6 +552,44 @@ def _add_eval_detectors(kinds: Commands) -> None:
     what = "a folder for the table, the numbers and the plot (PNG and SVG)"
     drainage.add_argument("--out", type=Path, metavar="FOLDER", help=what)
     drainage.add_argument("--json", action="store_true")
+
+    tide = kinds.add_parser("tide", help="level forecasts at tide gauges, on their records")
+    tide.set_defaults(run=_eval_tide)
+    what = "CSV (time,level in metres), a DONAR export, or days since 1700 and millimetres"
+    tide.add_argument("files", nargs="+", type=Path, metavar="FILE", help=what)
+    what = "the gauges' latitude (default: 45)"
+    tide.add_argument("--lat", type=float, default=45.0, metavar="DEG", help=what)
+    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
+    tide.add_argument("--out", type=Path, metavar="FOLDER", help=what)
+    tide.add_argument("--json", action="store_true")
+
+
+def _add_fit(commands: Commands) -> None:
+    kinds = commands.add_parser("fit", help="models of a site from its records")
+    tide = kinds.add_subparsers(required=True, metavar="WHAT").add_parser(
+        "tide", help="a gauge's tide and surge, as a site's tide.toml holds them"
+    )
+    tide.set_defaults(run=_fit_tide)
+    tide.add_argument("record", type=Path, metavar="RECORD", help="as `causeway eval tide` reads")
+    tide.add_argument("--gauge", required=True, metavar="ID", help="the site's gauge")
+    tide.add_argument("--lat", type=float, required=True, metavar="DEG", help="its latitude")
+    what = "the plane the levels are above: hon_dau, or mui_nai with --offset-m"
+    tide.add_argument("--datum", required=True, help=what)
+    what = "metres to add to come from that plane to Hòn Dấu"
+    tide.add_argument("--offset-m", type=float, metavar="X", help=what)
+    what = "a yearly rise too: for records of several years"
+    tide.add_argument("--trend", action="store_true", help=what)
+    tide.add_argument("--out", type=Path, metavar="FILE", help="(default: stdout)")
+
+    kinds = commands.add_parser("simulate", help="records of the simulated city")
+    record = kinds.add_subparsers(required=True, metavar="WHAT").add_parser(
+        "tide", help="what its tide gauge would have recorded, as CSV"
+    )
+    record.set_defaults(run=_simulate_tide)
+    record.add_argument("out", type=Path, metavar="FILE")
+    record.add_argument("--from", dest="first", default="2024-09-01", metavar="DAY")
+    record.add_argument("--days", type=_whole, default=366, metavar="N")
+    record.add_argument("--seed", type=int, default=1, help="of surge and noise (default: 1)")
 
 
 def _add_demo(commands: Commands) -> None:

@@ -16,7 +16,7 @@ timezone = "Asia/Ho_Chi_Minh"
 datum = "hon_dau"
 centre = [106.7, 10.77]
 credit = "nobody"
-include = ["roads.toml", "plant.toml"]
+include = ["roads.toml", "plant.toml", "tide.toml"]
 
 [[quantity]]
 id = "stage_m"
@@ -152,7 +152,24 @@ address = 0
 type = "bool"
 """
 
-FILES = {"site.toml": SITE, "roads.toml": ROADS, "plant.toml": PLANT}
+TIDE = """\
+[[tide]]
+gauge = "tg-one"
+datum = "hon_dau"
+lat_deg = 10.8
+mean_m = 0.1
+from_ns = 1725148800000000000
+to_ns = 1756684800000000000
+constituents = [["M2", 0.7, 324.0]]
+
+[tide.surge]
+autocovariance_m2 = [0.01, 0.009]
+leads_h = [1.0]
+error_scores = [[-1.6, -1.3, -0.7, 0.0, 0.7, 1.3, 1.6]]
+residual_scores = [-1.6, -1.3, -0.7, 0.0, 0.7, 1.3, 1.7]
+"""
+
+FILES = {"site.toml": SITE, "roads.toml": ROADS, "plant.toml": PLANT, "tide.toml": TIDE}
 
 SiteWith = Callable[..., Path]
 

@@ -108,6 +108,15 @@ def test_the_hash_is_of_the_files_bytes(site_with: SiteWith) -> None:
             "type bool in table holding",
         ),
         ("plant.toml", "port = 5020", "port = 0", "[[plc]]", "port 0: expected above 0"),
+        ("tide.toml", '"tg-one"', '"tg-two"', "[[tide]]", "gauge 'tg-two': no such asset"),
+        ("tide.toml", '"hon_dau"', '"mui_nai"', "[[tide]]", "the legacy plane"),
+        ("tide.toml", '"hon_dau"', '"nap"', "[[tide]]", "datum 'nap'; expected hon_dau"),
+        ("tide.toml", "lat_deg = 10.8", "lat_deg = 106.7", "[[tide]]", "expected -90 to 90"),
+        ("tide.toml", '[["M2", 0.7, 324.0]]', "[]", "[[tide]]", "no constituents"),
+        ("tide.toml", '"M2", 0.7', '"M2", -0.7', "[[tide]]", "M2: amplitude -0.7 m"),
+        ("tide.toml", "[0.01, 0.009]", "[0.01, 0.02]", "[[tide]]", "no greater value"),
+        ("tide.toml", "leads_h = [1.0]", "leads_h = [1.0, 2.0]", "[[tide]]", "expected 2 rows"),
+        ("tide.toml", "[[-1.6, -1.3", "[[-1.3, -1.6", "[[tide]]", "expected rising quantiles"),
     ],
 )
 def test_a_fault_is_named_with_file_line_and_what_was_expected(
@@ -137,7 +146,7 @@ def test_a_file_that_is_no_toml_is_named_with_the_line(site_with: SiteWith) -> N
 
 
 def test_a_file_that_is_not_there_is_named(site_with: SiteWith) -> None:
-    folder = site_with("site.toml", '"plant.toml"]', '"plant.toml", "signs.toml"]')
+    folder = site_with("site.toml", '"tide.toml"]', '"tide.toml", "signs.toml"]')
     (fault,) = faults(folder)
     assert str(fault).startswith("signs.toml:1: cannot be read")
 
@@ -161,6 +170,18 @@ def test_all_faults_are_found_at_once(site_with: SiteWith) -> None:
 def test_a_folder_without_a_site_is_refused(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path)
     assert fault.file == "site.toml"
+
+
+def test_a_tide_needs_its_surge_and_a_gauge_has_one_tide(site_with: SiteWith) -> None:
+    folder = site_with("tide.toml", "[[tide]]", "[[tide]]")
+    text = (folder / "tide.toml").read_text()
+    (folder / "tide.toml").write_text(text + text.partition("[tide.surge]")[0])
+    second = text.count("\n") + 1
+    assert [str(fault) for fault in faults(folder)] == [
+        f"tide.toml:{second}: gauge 'tg-one': a second tide model; expected one a gauge",
+        f"tide.toml:{second}: tide of tg-one: no [tide.surge]; expected what `causeway fit tide` "
+        "writes",
+    ]
 
 
 def test_the_demo_city_is_whole() -> None:

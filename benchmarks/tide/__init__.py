@@ -1,0 +1,1 @@
+"""The tide from a gauge's record: `causeway fit tide`, `causeway eval tide`."""
