@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,11 @@ def test_the_demo_city_is_read_whole():
 
 
 def test_a_member_has_its_own_roughness_and_begin():
-    text = DrainageModel(SMALL).written(Unknowns(roughness=2.0)).text(datetime(2025, 11, 6, 17, 20))
+    text = (
+        DrainageModel(SMALL)
+        .written(Unknowns(roughness=2.0))
+        .text(datetime(2025, 11, 6, 17, 20, tzinfo=UTC))
+    )
     assert "c a o 100 0.02600 -1.0 -2.0" in text
     assert "START_DATE 11/06/2025" in text
     assert "START_TIME 17:20:00" in text
