@@ -21,8 +21,10 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import cv2
@@ -198,10 +200,15 @@ class World(NamedTuple):
     plcs: dict[str, int]
 
     def trend(self, point: str) -> list[float]:
-        """What the store holds of a point, by the wall's own route."""
+        """What the store holds of a point, by the wall's own route; nothing while it is away."""
         url = f"http://127.0.0.1:{self.port}/api/trend?point={point}&minutes=60"
-        with urlopen(url, timeout=10) as answer:
-            values: list[float] = json.load(answer)["v"]
+        try:
+            with urlopen(url, timeout=10) as answer:
+                values: list[float] = json.load(answer)["v"]
+        except HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return []
         return values
 
 
