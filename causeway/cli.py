@@ -247,6 +247,19 @@ def _eval_detectors(options: argparse.Namespace) -> int:
     )
 
 
+def _eval_forecast(options: argparse.Namespace) -> int:
+    seeds = {"seeds": options.seeds} if options.seeds else {}
+    return _eval(
+        options,
+        "benchmarks.forecast.evaluation",
+        city=_city(options.city),
+        open_loop=options.open_loop,
+        jobs=options.jobs,
+        out=options.out,
+        **seeds,
+    )
+
+
 def _eval_tide(options: argparse.Namespace) -> int:
     return _eval(
         options,
@@ -553,6 +566,20 @@ def _add_eval_detectors(kinds: Commands) -> None:
     drainage.add_argument("--out", type=Path, metavar="FOLDER", help=what)
     drainage.add_argument("--json", action="store_true")
 
+    forecast = kinds.add_parser("forecast", help="the flood forecast on storms in a simulated city")
+    forecast.set_defaults(run=_eval_forecast)
+    what = "a city of sims/cities, or a folder (default: saigon)"
+    forecast.add_argument("city", nargs="?", default="saigon", metavar="CITY", help=what)
+    what = "a storm each: 3, 6, ... a tide, 1, 4, ... rain, 2, 5, ... both (default: 1 to 20)"
+    forecast.add_argument("--seeds", type=_seeds, default=(), metavar="1,2,3", help=what)
+    what = "forecast without assimilation, too, to compare (twice the time)"
+    forecast.add_argument("--open-loop", action="store_true", help=what)
+    what = "storms at once (default: one a core)"
+    forecast.add_argument("--jobs", type=_whole, metavar="N", help=what)
+    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
+    forecast.add_argument("--out", type=Path, metavar="FOLDER", help=what)
+    forecast.add_argument("--json", action="store_true")
+
     tide = kinds.add_parser("tide", help="level forecasts at tide gauges, on their records")
     tide.set_defaults(run=_eval_tide)
     what = "CSV (time,level in metres), a DONAR export, or days since 1700 and millimetres"
@@ -675,6 +702,9 @@ def _add_children(commands: Commands) -> None:
 
     run = commands.add_parser("eval-drainage-run")
     run.set_defaults(run=_eval_run("benchmarks.drainage.workers"))
+
+    run = commands.add_parser("eval-forecast-run")
+    run.set_defaults(run=_eval_run("benchmarks.forecast.evaluation"))
 
     watch = commands.add_parser("eval-detectors-run")
     watch.set_defaults(run=_eval_run("benchmarks.incidents.looking"))

@@ -8,7 +8,6 @@ model: other rain, a dead level sensor, a stuck gate. What comes out goes on to 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from benchmarks.drainage.planning import BASELINES, plan
 from benchmarks.drainage.report import Compared, Report, plot, table
 from benchmarks.drainage.simulation import Fault, Trial, with_peaks
 from benchmarks.drainage.workers import Asked, Workers
+from benchmarks.pool import STOP_TIMEOUT_S, cores
 from causeway.children import Children
 from causeway.cli import Unusable
 
@@ -34,7 +34,6 @@ RUNS = 400
 NOMINAL = (Fault(),)
 MEMBERS_RAIN_RATIO = (0.75, 1.0, 1.25)  # of a plan for storms that may differ from the model
 RAIN_RATIOS = (0.7, 1.3)
-STOP_TIMEOUT_S = 2.0  # a run has nothing to save
 
 Say = Callable[[str], None]
 
@@ -78,7 +77,7 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
 async def _evaluate(options: Options, found: Sequence[Found]) -> Report:
     with tempfile.TemporaryDirectory(prefix="causeway-eval-") as name:
         children = Children(Path(name) / "log")
-        workers = Workers(children, options.jobs or _cores())
+        workers = Workers(children, options.jobs or cores())
         try:
             cases = [await _survey(one, workers) for one in found]
             report = Report(options.controllers, [])
@@ -155,7 +154,3 @@ def _bar(name: str) -> tqdm[NoReturn]:
         file=sys.stderr,
         mininterval=0.5 if sys.stderr.isatty() else 30.0,
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,8 @@
 In come a record and a forecaster; out come, for each time of issue, the ensemble, and at the end
 every alert that the centre's own cores raised from them and from the gauges. Forecasts are issued
 every five minutes while it rains or anything is expected, else every fifteen: the ones between
-would say the same.
+would say the same. A second forecaster that draws no levels to what was observed may be asked at
+the same instants, to be compared with (open loop); it warns of nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ class Issued(NamedTuple):
 
     minute: int
     ensemble: Ensemble
+    open_loop: Ensemble | None = None
 
 
 def watch(
     site: Site,
     record: Record,
     forecaster: Forecaster,
-    progress: Callable[[float], object] = lambda seconds: None,
+    open_loop: Forecaster | None = None,
+    progress: Callable[[int], object] = lambda seconds: None,
 ) -> tuple[list[Issued], list[tuple[int, FloodAlertChanged]]]:
     """All forecasts of a storm, and the alerts with the minute that each was raised in."""
     street_cores, alert_core = StreetInundation(site), FloodAlerts(site)
@@ -45,14 +48,17 @@ def watch(
     for row, at_ns in enumerate(record.at_ns):
         minute, now = row + 1, Now(int(at_ns), Address(row + 1, 0))
         readings = record.readings(row)
-        forecaster.take(readings)
+        for one in (forecaster, open_loop):
+            if one is not None:
+                one.take(readings)
         for seen in street_cores.step(readings, now):
             if isinstance(seen, InundationChanged):
                 alerts += _raised(alert_core.step(seen, now), minute)
         if minute >= due:
             ensemble = forecaster.run(int(at_ns))
             forecast, _ = forecaster.told(int(at_ns), ensemble)
-            issued.append(Issued(minute, ensemble))
+            other = open_loop.run(int(at_ns)) if open_loop is not None else None
+            issued.append(Issued(minute, ensemble, other))
             alerts += _raised(alert_core.step(forecast, now), minute)
             busy = bool(ensemble.depth_m.max() >= SHOWN_M)
             due = minute + (BUSY_MIN if busy else QUIET_MIN) - minute % BUSY_MIN

@@ -22,12 +22,10 @@ from tqdm import tqdm
 from benchmarks.incidents.found import Found, State, Truth, read_truth
 from benchmarks.incidents.looking import Asked, Done
 from benchmarks.incidents.report import made_table, page, summary, synthetic, table
-from benchmarks.signals.evaluation import whole_lines
+from benchmarks.pool import STOP_TIMEOUT_S, whole_lines
 from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
 from causeway.cli import Unusable
-
-STOP_TIMEOUT_S = 2.0
 
 Say = Callable[[str], None]
 

@@ -1,38 +1,31 @@
 """Evaluates signal control on SUMO scenarios: `causeway eval signals`.
 
 In come folders, controllers and seeds; each run is a process of its own, as many at once as there
-are cores, since SUMO keeps one simulation a process. A run's process reads one `Asked` on its
-standard input, writes how far it is, and last a `Done`. What comes out goes on to `report.py`.
+are cores (`benchmarks/pool.py`). What comes out goes on to `report.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from tqdm import tqdm
 
+from benchmarks.pool import STOP_TIMEOUT_S, Pool, answering, simulated_bar
 from benchmarks.signals.network import by_reason
 from benchmarks.signals.report import Report, plot, table
 from benchmarks.signals.scenario import Folder, Scenario, ScenarioUnusable, find, survey
 from benchmarks.signals.simulation import CAUSEWAY, METHODS, UNASKED, Run, simulate
 from benchmarks.signals.trips import Outcome
-from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
 from causeway.cli import Unusable
 
 CONTROLLERS = tuple(METHODS)
 PROGRESS_EVERY_S = 60  # of simulated time
-STOP_TIMEOUT_S = 2.0  # a run has nothing to save
-CHUNK_BYTES = 2**16
 
 Say = Callable[[str], None]
 
@@ -95,13 +88,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
 
 def run_main() -> int:
     """A run's process: one `Asked` in, `Done`s out; all that SUMO says goes to stderr."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    answer = answering()
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
-
-    def answer(done: Done) -> None:
-        answers.write(msgspec.json.encode(done) + b"\n")
-        answers.flush()
 
     def each_second(at_s: int) -> None:
         if at_s % PROGRESS_EVERY_S == 0:
@@ -141,7 +129,7 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
     with tempfile.TemporaryDirectory(prefix="causeway-eval-") as name:
         work = Path(name)
         children = Children(work / "log")
-        pool = _Pool(children, work, options.jobs or _cores())
+        pool = Pool(children, work, "eval-signals-run", Done, _failed, options.jobs)
         try:
             asked = [Asked("", folder=_to_make(folder, work, options)) for folder in folders]
             scenarios = await pool.all(asked)
@@ -155,14 +143,7 @@ async def _evaluate(options: Options, folders: Sequence[Folder], say: Say) -> Re
                 for controller in controllers
             ]
             total_s = sum(run.scenario.end_s - run.scenario.begin_s for run in runs)
-            with tqdm(
-                total=total_s,
-                desc="simulated",
-                unit="s",
-                unit_scale=True,
-                file=sys.stderr,
-                mininterval=0.5 if sys.stderr.isatty() else 30.0,
-            ) as bar:
+            with simulated_bar(total_s) as bar:
                 outcomes = await pool.all([Asked("", run=run) for run in runs], bar.update)
                 bar.update(total_s - bar.n)
         finally:
@@ -191,77 +172,15 @@ def _warn(scenario: Scenario, say: Say) -> None:
         say(f"{scenario.name}: signals that keep their own programs: {reason}")
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Pool:
-    """Runs what is asked in processes, so many at once; the first that fails ends them all."""
-
-    def __init__(self, children: Children, work: Path, jobs: int) -> None:
-        self._children = children
-        self._work = work
-        self._jobs = jobs
-        self._numbers = count(1)
-
-    async def all(
-        self, asked: Sequence[Asked], progress: Callable[[int], object] = lambda seconds: None
-    ) -> list[Done]:
-        """An answer for each, in their order; raises ScenarioUnusable."""
-        answers: dict[int, Done] = {}
-        todo = iter(list(enumerate(asked)))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._jobs, len(asked))):
-                    group.create_task(self._work_off(todo, answers, progress))
-        except* ScenarioUnusable as failed:
-            raise failed.exceptions[0] from None
-        return [answers[number] for number in range(len(asked))]
-
-    async def _work_off(
-        self,
-        todo: Iterator[tuple[int, Asked]],
-        answers: dict[int, Done],
-        progress: Callable[[int], object],
-    ) -> None:
-        for number, one in todo:
-            answers[number] = await self._one(one, progress)
-
-    async def _one(self, asked: Asked, progress: Callable[[int], object]) -> Done:
-        name = f"run-{next(self._numbers)}"
-        with tempfile.TemporaryDirectory(dir=self._work, ignore_cleanup_errors=True) as work:
-            child = await self._children.start(name, [COMMAND, "eval-signals-run"], pipes=True)
-            asked.work = work
-            child.writer.write(msgspec.json.encode(asked) + b"\n")
-            with contextlib.suppress(ConnectionError):
-                await child.writer.drain()
-            done = None
-            async for line in whole_lines(child.reader):
-                answer = msgspec.json.decode(line, type=Done)
-                progress(answer.seconds)
-                done = None if answer.seconds else answer
-            await child.again(child.runs)
-        if done is None or done.error:
-            raise ScenarioUnusable(_named(asked), _why(child, done))
-        return done
-
-
-async def whole_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Whole lines of any length: the survey of a great city is longer than `readline` takes."""
-    parts: list[bytes] = []
-    while chunk := await reader.read(CHUNK_BYTES):
-        first, *others = chunk.split(b"\n")
-        parts.append(first)
-        for other in others:
-            yield b"".join(parts)
-            parts = [other]
-
-
 def _named(asked: Asked) -> str:
     if asked.run is not None:
         run = asked.run
         return f"{run.scenario.name}, {run.controller}, seed {run.seed}"
     return asked.folder.name if asked.folder is not None else ""
+
+
+def _failed(asked: Asked, child: Child, done: Done | None) -> ScenarioUnusable:
+    return ScenarioUnusable(_named(asked), _why(child, done))
 
 
 def _why(child: Child, done: Done | None) -> str:

@@ -3,9 +3,12 @@
 In come what each gauge has said lately and where it stands; out come the gauges that are believed,
 the rain over any places, and the members of a nowcast. A gauge is not believed when it is silent,
 when it says 0 amid rain (blocked), or when it repeats one number above 0 (stuck); each is said
-with its reason. Between gauges the rain is their mean weighted by 1/distance² (Shepard 1968). The
-nowcast is persistence with an end: how long a shower still lasts, and whether it grows, is drawn
-for each member from what cloudbursts do.
+with its reason. Between gauges the rain is their mean weighted by 1/distance² (Shepard 1968).
+
+The nowcast knows what showers do: many whole ones are drawn, each rises, stands and fades; those
+whose course up to now is like what the gauges saw are likely to be this one, and go on for the
+members as they were drawn (importance sampling). A shower in its first minutes is so expected to
+grow, an old one to end.
 """
 
 from __future__ import annotations
@@ -26,11 +29,23 @@ WINDOW_MIN = 20  # of the newest minutes judge a gauge
 NOW_MIN = 5  # of them are the rain now: a tipping bucket's own window
 NEAR_M = 150.0  # closer than this a gauge speaks for the place alone
 
-# What a shower may still do, drawn for each member.
-LASTS_S, LASTS_SPREAD = 1_500.0, 0.6  # median of the rest of it, and of its logarithm
-FADES_S = 600.0
-GROWS_SPREAD = 0.35  # of the logarithm
-TREND_S = 600.0  # so long a rising or falling shower goes on as it did
+# What showers do, cloudbursts and weak ones: medians, and spreads of the logarithm.
+SHOWERS = 3_000
+LASTS_S, LASTS_SPREAD = 4_200.0, 0.45
+PEAK_MM_H, PEAK_SPREAD = 70.0, 0.7
+WEAK_SHARE, WEAK_MM_H = 0.2, 5.0
+RISES, FALLS = (0.08, 0.5), (0.15, 0.5)  # shares of its time
+BEGAN_S_MAX = 7_200.0
+AGAIN_SHARE, AGAIN_S = 0.1, 3_600.0  # another follows in so many members, within so long
+
+# How like what was seen a drawn one has to be.
+FLOOR_MM_H, OFF_RATIO = 2.0, 0.4  # standard deviation: a floor and a share of the rain
+APART_MIN = 5  # so far apart two minutes' rain says two things
+LEVEL_RATIO_MAX, LEVEL_SPREAD = 2.0, 0.15  # it is then set to the rain now, by so much at most
+EVEN_MM_H = 10.0  # how rain differs from place to place lasts, the more the harder it rains
+PLACE_SPREAD = 0.2
+DRY_MM_H = 0.5  # less at every gauge is no rain
+
 UNKNOWN_MM_H, UNKNOWN_SHARE = 15.0, 0.3  # no gauge at all: it rains in so many members, so hard
 
 
@@ -103,24 +118,74 @@ def nowcast(
 ) -> Array:
     """How the gauges' rain may go on: (members, steps, gauges) in mm/h.
 
-    `recent` is (minutes, gauges) up to now. Each member has a rest of the shower, a growth, and the
-    trend of the last minutes for a while.
+    `recent` is (minutes, gauges) up to now, NaN where silent.
     """
     gauges = recent.shape[1]
-    now = np.nan_to_num(_mean(recent[-NOW_MIN:]))
-    before = np.nan_to_num(_mean(recent[-3 * NOW_MIN : -NOW_MIN]))
-    lead_s = (np.arange(steps) + 0.5) * step_s
-    lasts_s = LASTS_S * np.exp(LASTS_SPREAD * rng.normal(size=members))
-    grows = np.exp(GROWS_SPREAD * rng.normal(size=members))
+    lead_s = np.asarray((np.arange(steps) + 0.5) * step_s, np.float64)
     if not len(used):
         pours = rng.random(members) < UNKNOWN_SHARE
         level = np.where(pours, rng.exponential(UNKNOWN_MM_H, members), 0.0)
-        rain = level[:, None] * np.clip((lasts_s[:, None] - lead_s) / FADES_S + 0.5, 0.0, 1.0)
+        lasts_s = LASTS_S / 2.0 * np.exp(LASTS_SPREAD * rng.normal(size=members))
+        rain = np.where(lead_s < lasts_s[:, None], level[:, None], 0.0)
         return np.repeat(rain[:, :, None], gauges, axis=2)
-    whole_now, whole_before = float(now[list(used)].mean()), float(before[list(used)].mean())
-    trend = np.clip((whole_now - whole_before) / max(whole_now, whole_before, 1.0), -1.0, 1.0)
-    towards = 1.0 + trend * np.minimum(lead_s, TREND_S) / TREND_S * rng.random((members, 1))
-    course = np.clip((lasts_s[:, None] - lead_s) / FADES_S + 0.5, 0.0, 1.0)
-    grown = 1.0 + (grows[:, None] - 1.0) * np.minimum(lead_s / TREND_S, 1.0)
-    shape = np.maximum(towards, 0.0) * course * grown
-    return np.asarray(shape[:, :, None] * now)
+    known = list(used)
+    now = np.nan_to_num(_mean(recent[-NOW_MIN:]))
+    if now[known].max(initial=0.0) < DRY_MM_H:
+        return np.zeros((members, steps, gauges))
+    seen = np.nan_to_num(_mean(recent[:, known].T))
+    course = _courses(seen, lead_s, members, rng)
+    place = (now + EVEN_MM_H) / (now[known].mean() + EVEN_MM_H)
+    place = place * np.exp(PLACE_SPREAD * rng.normal(size=(members, 1, gauges)))
+    return np.asarray(course[:, :, None] * place)
+
+
+class Showers(NamedTuple):
+    """Showers as drawn, each (showers,): begin in seconds from now, and its trapezium."""
+
+    begins_s: Array
+    lasts_s: Array
+    rises_s: Array
+    falls_s: Array
+    peak_mm_h: Array
+
+    def at(self, times_s: Array) -> Array:
+        """Their rain (showers, times) in mm/h."""
+        age = times_s - self.begins_s[:, None]
+        up = age / self.rises_s[:, None]
+        down = (self.lasts_s[:, None] - age) / self.falls_s[:, None]
+        return np.asarray(np.clip(np.minimum(up, down), 0.0, 1.0) * self.peak_mm_h[:, None])
+
+    def some(self, which: NDArray[np.int_]) -> Showers:
+        return Showers(*(column[which] for column in self))
+
+
+def _drawn(count: int, begins_s: Array, rng: np.random.Generator) -> Showers:
+    lasts = LASTS_S * np.exp(LASTS_SPREAD * rng.normal(size=count))
+    peak = PEAK_MM_H * np.exp(PEAK_SPREAD * rng.normal(size=count))
+    peak = np.where(rng.random(count) < WEAK_SHARE, peak / PEAK_MM_H * WEAK_MM_H, peak)
+    rises, falls = (lasts * rng.uniform(*share, count) for share in (RISES, FALLS))
+    return Showers(begins_s, lasts, rises, falls, peak)
+
+
+def _courses(seen: Array, lead_s: Array, members: int, rng: np.random.Generator) -> Array:
+    """How the rain goes on (members, leads) after the minutes seen (minutes,), in mm/h."""
+    showers = _drawn(SHOWERS, -rng.uniform(0.0, BEGAN_S_MAX, SHOWERS), rng)
+    looked = np.arange(len(seen) - 1, -1, -APART_MIN)
+    window = np.arange(NOW_MIN)  # a bucket says the mean of the minutes before
+    minute = (looked - len(seen) + 1.0)[:, None] - window
+    drawn = (
+        showers.at(np.asarray(minute.ravel() * 60.0, np.float64))
+        .reshape(SHOWERS, *minute.shape)
+        .mean(axis=2)
+    )
+    off = FLOOR_MM_H + OFF_RATIO * np.maximum(seen[looked], drawn / 2.0)
+    fit = -(((drawn - seen[looked]) / off) ** 2).sum(axis=1) / 2.0 - np.log(off).sum(axis=1)
+    likely = np.exp(fit - fit.max())
+    picked = rng.choice(SHOWERS, members, p=likely / likely.sum())
+    level = (seen[-1] + FLOOR_MM_H) / (drawn[picked, 0] + FLOOR_MM_H)
+    level = np.clip(level, 1.0 / LEVEL_RATIO_MAX, LEVEL_RATIO_MAX)
+    level = level * np.exp(LEVEL_SPREAD * rng.normal(size=members))
+    course = showers.some(picked).at(lead_s) * level[:, None]
+    another = _drawn(members, rng.uniform(0.0, AGAIN_S, members), rng)
+    follows = rng.random(members) < AGAIN_SHARE
+    return np.asarray(course + another.at(lead_s) * follows[:, None])

@@ -48,12 +48,37 @@ def test_rain_between_gauges_lies_between_theirs_and_a_gauge_speaks_for_its_own_
     assert field.over(np.array([[10.0, 50.0]]), ())[0].tolist() == [0.0] * 3
 
 
+def shower(*mm_h):
+    """An hour that was dry until the last minutes; two gauges of which the second has more."""
+    rain = np.concatenate([np.zeros(60 - len(mm_h)), np.array(mm_h, float)])
+    return np.stack([rain, rain * 1.5], axis=1)
+
+
+def ahead(recent):
+    return nowcast(recent, (0, 1), 36, 300, 400, np.random.default_rng(RNG_SEED))
+
+
 def test_a_nowcast_begins_with_the_rain_there_is_and_ends():
-    rain = nowcast(minutes(30, 40), (0, 1), 36, 300, 400, np.random.default_rng(RNG_SEED))
+    rain = ahead(shower(*np.linspace(2, 60, 15), *[60.0] * 30))
     assert rain.shape == (400, 36, 2)
-    assert np.median(rain[:, 0, 1]) == pytest.approx(40.0, rel=0.1)
+    assert np.median(rain[:, 0, 0]) == pytest.approx(60.0, rel=0.2)
+    assert np.median(rain[:, 0, 1]) == pytest.approx(90.0, rel=0.2)
     assert np.median(rain[:, -1]) == 0.0
     assert (rain >= 0.0).all()
+
+
+def test_a_shower_in_its_first_minutes_is_expected_to_grow_and_an_old_one_to_end():
+    young = np.linspace(3, 24, 8)
+    old = [*np.linspace(5, 80, 15), *[80.0] * 25, *np.linspace(78, 24, 12)]
+    grown, ended = (np.median(ahead(shower(*seen))[:, 1:4, 0]) for seen in (young, old))
+    assert grown > 1.3 * 24
+    assert ended < 0.7 * 24
+
+
+def test_a_shower_goes_on_in_members_as_differently_as_showers_do():
+    rain = ahead(shower(*np.linspace(3, 24, 8)))[:, :12, 0].sum(axis=1)
+    low, high = np.quantile(rain, (0.1, 0.9))
+    assert high > 3 * low > 0
 
 
 def test_without_rain_none_is_made_and_without_gauges_it_may_rain_anywhere():
