@@ -378,7 +378,8 @@ class Site(Struct, frozen=True, kw_only=True):
     """A whole, checked city. `hash` is of its files' bytes; the journal names it.
 
     `drainage_model` is the file in the site's folder that holds its SWMM project; without one
-    nothing is forecast.
+    nothing is forecast. `jammed_flaps` are its conduits whose flap valves the sewer crews found
+    stuck open.
     """
 
     id: str
@@ -410,6 +411,7 @@ class Site(Struct, frozen=True, kw_only=True):
     arterials: tuple[Arterial, ...] = ()
     tides: tuple[TideModel, ...] = ()
     drainage_model: str | None = None
+    jammed_flaps: tuple[str, ...] = ()
 
 
 class _Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -424,6 +426,7 @@ class _Head(Struct, frozen=True, forbid_unknown_fields=True):
     credit: str
     include: tuple[str, ...] = ()
     drainage_model: str | None = None
+    jammed_flaps: tuple[str, ...] = ()
 
 
 # A table of a site file: the key in TOML, the field of Site, the type of one entry.
@@ -514,6 +517,7 @@ def load_site(folder: Path) -> Site:
         centre=head.centre,
         credit=head.credit,
         drainage_model=head.drainage_model,
+        jammed_flaps=head.jammed_flaps,
         hash=digest.hexdigest()[:16],
         points={},
         **{name: tuple(e.value for e in tables[key]) for key, name, _ in TABLES},  # type: ignore[arg-type]

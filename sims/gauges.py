@@ -98,7 +98,10 @@ class Instrument:
 
 
 class TippingBucket:
-    """Rain as a bucket counts it: tips of 0.2 mm over the last five minutes."""
+    """Rain as a bucket counts it: tips of 0.2 mm over the last five minutes.
+
+    It has stood there before it is first asked, in the rain that falls then.
+    """
 
     def __init__(self) -> None:
         self._mm = 0.0
@@ -108,6 +111,10 @@ class TippingBucket:
     def rate_mm_h(self, now_ns: int, true_mm_h: float) -> float:
         if self._last_ns is not None:
             self._mm += true_mm_h * max(0, now_ns - self._last_ns) / NS / 3_600
+        else:
+            tips = int(true_mm_h * TIP_WINDOW_S / 3_600 / TIP_MM)
+            apart_ns = int(TIP_WINDOW_S) * NS // max(tips, 1)
+            self._tips_ns.extend(now_ns - i * apart_ns for i in reversed(range(tips)))
         self._last_ns = now_ns
         while self._mm >= TIP_MM:
             self._mm -= TIP_MM

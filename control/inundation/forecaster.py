@@ -50,6 +50,7 @@ FREEBOARD_M = 0.1
 STEP_S = 300  # of the forecast
 MINUTE_S = 60  # of what is observed
 WARM_UP_S = 4 * 3_600
+WARM_UP_MEMBERS = 200  # the mean of so many is its rain, where none was seen
 CATCH_UP_S = 3_600  # a state that is older is not worth bringing up
 KEPT_S = 6 * 3_600
 SILENT_S = 600  # so long a last value stands for a gauge
@@ -236,7 +237,8 @@ class Forecaster:
         steps = self._steps_ahead(stages)
         stages = stages[:, :steps]
         recent = self._rain(at_ns, WARM_UP_S // 4)
-        rain = nowcast(recent, used, steps, STEP_S, count, self._rng)
+        lead_s = np.asarray((np.arange(steps) + 0.5) * STEP_S, np.float64)
+        rain = nowcast(recent, used, lead_s, count, self._rng)
         faulty = self._faulty(at_ns)
         stretches = [
             self._stretch(number, rain[number], stages[number], faulty) for number in range(count)
@@ -325,10 +327,20 @@ class Forecaster:
         self._state_at_ns = ends_ns
 
     def _warm_up(self, at_ns: int, used: Sequence[int]) -> int:
-        """From a dry city to a state near an instant, once for all members; gives its time."""
+        """From a dry city to a state near an instant, once for all members; gives its time.
+
+        Rain before the first reading is what may have come before the rain that was then seen.
+        """
         begins_ns = at_ns - WARM_UP_S * NS
         member, unknowns = self._members[0]
         weather = self._past(begins_ns, at_ns - STEP_S * NS, used, unknowns, MINUTE_S)
+        times_ns = begins_ns + np.arange(1, len(weather.stage_m) + 1) * MINUTE_S * NS
+        unseen = np.isnan(self._rain_at(times_ns)).all(axis=1)
+        if used and unseen.any():
+            ago_s = np.asarray((times_ns[unseen] - at_ns) / NS, np.float64)
+            recent = self._rain(at_ns, WARM_UP_S // 4)
+            rain = nowcast(recent, used, ago_s, WARM_UP_MEMBERS, self._rng).mean(axis=0)
+            weather.rain_mm_h[unseen] = self._field.over(rain * unknowns.rain, used)
         opened = {g.id: 1.0 for g in self._hydraulics.gates}
         state = self._state(0)
         ran = self._hydraulics.run(member, begins_ns, weather, Plants(opened), (), end=state)

@@ -109,19 +109,14 @@ class Field:
 
 
 def nowcast(
-    recent: Array,
-    used: Sequence[int],
-    steps: int,
-    step_s: int,
-    members: int,
-    rng: np.random.Generator,
+    recent: Array, used: Sequence[int], lead_s: Array, members: int, rng: np.random.Generator
 ) -> Array:
-    """How the gauges' rain may go on: (members, steps, gauges) in mm/h.
+    """How the gauges' rain may go on: (members, leads, gauges) in mm/h.
 
-    `recent` is (minutes, gauges) up to now, NaN where silent.
+    `recent` is (minutes, gauges) up to now, NaN where silent. Leads below 0 ask how it may have
+    come to this, where no gauge had said anything yet.
     """
     gauges = recent.shape[1]
-    lead_s = np.asarray((np.arange(steps) + 0.5) * step_s, np.float64)
     if not len(used):
         pours = rng.random(members) < UNKNOWN_SHARE
         level = np.where(pours, rng.exponential(UNKNOWN_MM_H, members), 0.0)
@@ -131,10 +126,12 @@ def nowcast(
     known = list(used)
     now = np.nan_to_num(_mean(recent[-NOW_MIN:]))
     if now[known].max(initial=0.0) < DRY_MM_H:
-        return np.zeros((members, steps, gauges))
-    seen = np.nan_to_num(_mean(recent[:, known].T))
-    course = _courses(seen, lead_s, members, rng)
-    place = (now + EVEN_MM_H) / (now[known].mean() + EVEN_MM_H)
+        return np.zeros((members, len(lead_s), gauges))
+    mean = float(now[known].mean())
+    heard = np.logical_not(np.isnan(recent[:, known]).all(axis=1))
+    seen = np.where(heard, _mean(recent[:, known].T), np.nan)
+    course = _courses(seen, mean, lead_s, members, rng)
+    place = (now + EVEN_MM_H) / (mean + EVEN_MM_H)
     place = place * np.exp(PLACE_SPREAD * rng.normal(size=(members, 1, gauges)))
     return np.asarray(course[:, :, None] * place)
 
@@ -167,22 +164,22 @@ def _drawn(count: int, begins_s: Array, rng: np.random.Generator) -> Showers:
     return Showers(begins_s, lasts, rises, falls, peak)
 
 
-def _courses(seen: Array, lead_s: Array, members: int, rng: np.random.Generator) -> Array:
-    """How the rain goes on (members, leads) after the minutes seen (minutes,), in mm/h."""
+def _courses(
+    seen: Array, now_mm_h: float, lead_s: Array, members: int, rng: np.random.Generator
+) -> Array:
+    """How the rain goes on (members, leads) after the minutes seen, NaN where none was, in mm/h."""
     showers = _drawn(SHOWERS, -rng.uniform(0.0, BEGAN_S_MAX, SHOWERS), rng)
     looked = np.arange(len(seen) - 1, -1, -APART_MIN)
     window = np.arange(NOW_MIN)  # a bucket says the mean of the minutes before
     minute = (looked - len(seen) + 1.0)[:, None] - window
-    drawn = (
-        showers.at(np.asarray(minute.ravel() * 60.0, np.float64))
-        .reshape(SHOWERS, *minute.shape)
-        .mean(axis=2)
-    )
-    off = FLOOR_MM_H + OFF_RATIO * np.maximum(seen[looked], drawn / 2.0)
-    fit = -(((drawn - seen[looked]) / off) ** 2).sum(axis=1) / 2.0 - np.log(off).sum(axis=1)
-    likely = np.exp(fit - fit.max())
+    drawn = showers.at(np.asarray(minute.ravel() * 60.0, np.float64))
+    drawn = drawn.reshape(SHOWERS, *minute.shape).mean(axis=2)
+    off = FLOOR_MM_H + OFF_RATIO * np.fmax(seen[looked], drawn / 2.0)
+    fit = ((drawn - seen[looked]) / off) ** 2 / 2.0 + np.log(off)
+    fit = np.nansum(fit, axis=1)
+    likely = np.exp(fit.min() - fit)
     picked = rng.choice(SHOWERS, members, p=likely / likely.sum())
-    level = (seen[-1] + FLOOR_MM_H) / (drawn[picked, 0] + FLOOR_MM_H)
+    level = (now_mm_h + FLOOR_MM_H) / (drawn[picked, 0] + FLOOR_MM_H)
     level = np.clip(level, 1.0 / LEVEL_RATIO_MAX, LEVEL_RATIO_MAX)
     level = level * np.exp(LEVEL_SPREAD * rng.normal(size=members))
     course = showers.some(picked).at(lead_s) * level[:, None]

@@ -101,9 +101,12 @@ def worker_main(site_folder: Path, clock_spec: str) -> None:
     site = load_site(site_folder)
     file = site_folder / str(site.drainage_model)
     try:
-        model = DrainageModel(file.read_text())
+        model = DrainageModel(file.read_text()).with_jammed(site.jammed_flaps)
     except ModelInvalid as error:
         sys.exit(f"{file.name}: {error}")
+    unknown = sorted(set(site.jammed_flaps) - set(model.conduits))
+    if unknown:
+        sys.exit(f"site.toml: jammed_flaps: no conduit {unknown[0]!r} in {file.name}")
     with tempfile.TemporaryDirectory(prefix="causeway-forecast-") as folder:
         forecaster = Forecaster(site, model, tide_outlook(site), Path(folder))
         try:

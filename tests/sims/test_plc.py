@@ -391,9 +391,17 @@ def test_a_gauge_has_its_resolution_and_its_noise() -> None:
 def test_a_tipping_bucket_counts_tips_of_a_fifth_of_a_millimetre() -> None:
     gauge = Instrument("rg-1/rain_mm_h", "rain_mm_h")
     seen = [gauge.read(START + i * 10 * S, 60.0) for i in range(61)]
-    assert seen[0] == 0.0
-    assert seen[-1] == pytest.approx(60.0, abs=2.4)
+    assert seen[0] == seen[-1] == pytest.approx(60.0, abs=2.4)
     assert all(v is not None and (v + 0.01) % 2.4 < 0.02 for v in seen)
+
+
+def test_a_bucket_that_has_stood_dry_fills_its_window() -> None:
+    gauge = Instrument("rg-1/rain_mm_h", "rain_mm_h")
+    dry = gauge.read(START, 0.0)
+    seen = [gauge.read(START + i * 10 * S, 60.0) for i in range(1, 61)]
+    assert dry == 0.0
+    assert seen[14] == pytest.approx(30.0, abs=2.4)
+    assert seen[-1] == pytest.approx(60.0, abs=2.4)
 
 
 def test_an_ailing_gauge_is_dead_frozen_drifting_lying_or_skewed() -> None:

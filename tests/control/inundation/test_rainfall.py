@@ -8,6 +8,7 @@ from control.inundation.rainfall import Field, believed, nowcast
 
 NAMES = ("rg-1", "rg-2", "rg-3")
 RNG_SEED = 5
+LEAD_S = (np.arange(36) + 0.5) * 300
 
 
 def minutes(*mm_h):
@@ -55,7 +56,7 @@ def shower(*mm_h):
 
 
 def ahead(recent):
-    return nowcast(recent, (0, 1), 36, 300, 400, np.random.default_rng(RNG_SEED))
+    return nowcast(recent, (0, 1), LEAD_S, 400, np.random.default_rng(RNG_SEED))
 
 
 def test_a_nowcast_begins_with_the_rain_there_is_and_ends():
@@ -81,8 +82,19 @@ def test_a_shower_goes_on_in_members_as_differently_as_showers_do():
     assert high > 3 * low > 0
 
 
+def test_minutes_that_nobody_saw_were_not_dry():
+    """A centre that starts amid a cloudburst reckons that it did not begin with the centre."""
+    known = shower(*[60.0] * 3)
+    unknown = np.where(np.arange(60)[:, None] < 57, np.nan, known)
+    rng = np.random.default_rng(RNG_SEED)
+    before_s = -np.arange(5.0, 35.0) * 60
+    new, old = (nowcast(seen, (0, 1), before_s, 400, rng)[:, :, 0] for seen in (known, unknown))
+    assert new.mean() < 10.0
+    assert old.mean() > 20.0
+
+
 def test_without_rain_none_is_made_and_without_gauges_it_may_rain_anywhere():
     rng = np.random.default_rng(RNG_SEED)
-    assert nowcast(minutes(0, 0), (0, 1), 12, 300, 30, rng).max() == 0.0
-    unknown = nowcast(minutes(np.nan, np.nan), (), 12, 300, 400, rng)
+    assert nowcast(minutes(0, 0), (0, 1), LEAD_S, 30, rng).max() == 0.0
+    unknown = nowcast(minutes(np.nan, np.nan), (), LEAD_S, 400, rng)
     assert 0.2 < (unknown[:, 0, 0] > 0).mean() < 0.4
