@@ -57,7 +57,7 @@ from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
 from control.inundation.alerts import FloodAlerts
-from control.inundation.forecasting import Forecasting
+from control.inundation.forecasting import Forecasting, Past
 from control.inundation.levels import StreetInundation
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
@@ -234,7 +234,7 @@ class Centre:
         restored, before = await _unless(stop, self._prepare(cores, journal, wall.picture, store))
         for edge in (self._note_time, self._tally.show, projector.show, wall.show):
             engine.show(edge)
-        inputs = self._inputs(engine, wall)
+        inputs = self._inputs(engine, wall, store)
         await engine.put(
             EngineStarted(
                 version=self.version,
@@ -271,7 +271,7 @@ class Centre:
             await _cancelled(projecting)
         return summary
 
-    def _inputs(self, engine: Engine, wall: Wall) -> Inputs:
+    def _inputs(self, engine: Engine, wall: Wall, store: Store) -> Inputs:
         return Inputs(
             self._site,
             self._site_folder,
@@ -282,7 +282,7 @@ class Centre:
             wall,
             self._journal_is_up,
             self._options.plans_signals,
-            self._options.forecasts,
+            store.trend if self._options.forecasts else None,
         )
 
     def _wall(
@@ -479,7 +479,10 @@ async def _before(store: Store, journal: JetStreamJournal, sealed: Path) -> _Bef
 
 
 class Inputs:
-    """The roads in and out of the field, and the clock's tick. `run` until cancelled."""
+    """The roads in and out of the field, and the clock's tick. `run` until cancelled.
+
+    Without the store's `past` nothing is forecast.
+    """
 
     def __init__(
         self,
@@ -492,7 +495,7 @@ class Inputs:
         wall: Wall,
         decides: Callable[[], bool],
         plans_signals: bool = True,
-        forecasts: bool = True,
+        past: Past | None = None,
     ) -> None:
         self.frames = 0
         self._engine = engine
@@ -501,8 +504,8 @@ class Inputs:
         put = engine.put
         self._planning = Planning(clock, put, children, site_folder) if plans_signals else None
         self._forecasting = (
-            Forecasting(site, clock, put, children, site_folder)
-            if site.drainage_model is not None and forecasts
+            Forecasting(site, clock, put, children, site_folder, past)
+            if site.drainage_model is not None and past is not None
             else None
         )
         self.telemetry = Telemetry(

@@ -2,9 +2,9 @@
 
 In come a record and a forecaster; out come, for each time of issue, the ensemble, and at the end
 every alert that the centre's own cores raised from them and from the gauges. Forecasts are issued
-every five minutes while it rains or anything is expected, else every fifteen: the ones between
-would say the same. A second forecaster that draws no levels to what was observed may be asked at
-the same instants, to be compared with (open loop); it warns of nothing.
+every five minutes while it rains and for a while after, else every fifteen: the ones between, which
+the centre issues too, would say nearly the same. A second forecaster that draws no levels to what
+was observed may be asked at the same instants, to compare (open loop); it warns of nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from benchmarks.forecast.truth import MINUTE_S, Record
 from causeway.events import Address, FloodAlertChanged, InundationChanged, Now
 from causeway.site import Site
 from control.inundation.alerts import FloodAlerts
-from control.inundation.forecaster import SHOWN_M, Ensemble, Forecaster
+from control.inundation.forecaster import Ensemble, Forecaster
 from control.inundation.levels import StreetInundation
 
 FIRST_MIN = 30
 BUSY_MIN, QUIET_MIN = 5, 15
+LATELY_MIN = 20
 
 
 class Issued(NamedTuple):
@@ -60,9 +61,8 @@ def watch(
             other = open_loop.run(int(at_ns)) if open_loop is not None else None
             issued.append(Issued(minute, ensemble, other))
             alerts += _raised(alert_core.step(forecast, now), minute)
-            busy = bool(ensemble.depth_m.max() >= SHOWN_M)
-            due = minute + (BUSY_MIN if busy else QUIET_MIN) - minute % BUSY_MIN
-        if _rains(record, row):
+            due = minute + QUIET_MIN - minute % BUSY_MIN
+        if _rained(record, row):
             due = min(due, -(-(minute + 1) // BUSY_MIN) * BUSY_MIN)
         progress(MINUTE_S)
     return issued, alerts
@@ -72,6 +72,8 @@ def _raised(events: Iterator[object], minute: int) -> Iterator[tuple[int, FloodA
     return ((minute, e) for e in events if isinstance(e, FloodAlertChanged))
 
 
-def _rains(record: Record, row: int) -> bool:
+def _rained(record: Record, row: int) -> bool:
+    """Whether a gauge has seen rain lately."""
     rain = [i for i, point in enumerate(record.points) if point.endswith("/rain_mm_h")]
-    return bool(np.nan_to_num(record.values[max(0, row)][rain]).max() > 0.0)
+    lately = record.values[max(0, row - LATELY_MIN) : row + 1, rain]
+    return bool(np.nan_to_num(lately).max() > 0.0)

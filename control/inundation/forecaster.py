@@ -50,7 +50,6 @@ FREEBOARD_M = 0.1
 STEP_S = 300  # of the forecast
 MINUTE_S = 60  # of what is observed
 WARM_UP_S = 4 * 3_600
-WARM_UP_MEMBERS = 200  # the mean of so many is its rain, where none was seen
 CATCH_UP_S = 3_600  # a state that is older is not worth bringing up
 KEPT_S = 6 * 3_600
 SILENT_S = 600  # so long a last value stands for a gauge
@@ -327,20 +326,10 @@ class Forecaster:
         self._state_at_ns = ends_ns
 
     def _warm_up(self, at_ns: int, used: Sequence[int]) -> int:
-        """From a dry city to a state near an instant, once for all members; gives its time.
-
-        Rain before the first reading is what may have come before the rain that was then seen.
-        """
+        """From a dry city to a state near an instant, once for all members; gives its time."""
         begins_ns = at_ns - WARM_UP_S * NS
         member, unknowns = self._members[0]
         weather = self._past(begins_ns, at_ns - STEP_S * NS, used, unknowns, MINUTE_S)
-        times_ns = begins_ns + np.arange(1, len(weather.stage_m) + 1) * MINUTE_S * NS
-        unseen = np.isnan(self._rain_at(times_ns)).all(axis=1)
-        if used and unseen.any():
-            ago_s = np.asarray((times_ns[unseen] - at_ns) / NS, np.float64)
-            recent = self._rain(at_ns, WARM_UP_S // 4)
-            rain = nowcast(recent, used, ago_s, WARM_UP_MEMBERS, self._rng).mean(axis=0)
-            weather.rain_mm_h[unseen] = self._field.over(rain * unknowns.rain, used)
         opened = {g.id: 1.0 for g in self._hydraulics.gates}
         state = self._state(0)
         ran = self._hydraulics.run(member, begins_ns, weather, Plants(opened), (), end=state)

@@ -39,9 +39,9 @@ BEGAN_S_MAX = 7_200.0
 AGAIN_SHARE, AGAIN_S = 0.1, 3_600.0  # another follows in so many members, within so long
 
 # How like what was seen a drawn one has to be.
-FLOOR_MM_H, OFF_RATIO = 2.0, 0.4  # standard deviation: a floor and a share of the rain
+FLOOR_MM_H, OFF_RATIO = 2.0, 0.3  # standard deviation: a floor and a share of the rain
 APART_MIN = 5  # so far apart two minutes' rain says two things
-LEVEL_RATIO_MAX, LEVEL_SPREAD = 2.0, 0.15  # it is then set to the rain now, by so much at most
+LEVEL_RATIO_MAX, LEVEL_SPREAD = 4.0, 0.15  # it is then set to the rain now, by so much at most
 EVEN_MM_H = 10.0  # how rain differs from place to place lasts, the more the harder it rains
 PLACE_SPREAD = 0.2
 DRY_MM_H = 0.5  # less at every gauge is no rain
@@ -113,8 +113,7 @@ def nowcast(
 ) -> Array:
     """How the gauges' rain may go on: (members, leads, gauges) in mm/h.
 
-    `recent` is (minutes, gauges) up to now, NaN where silent. Leads below 0 ask how it may have
-    come to this, where no gauge had said anything yet.
+    `recent` is (minutes, gauges) up to now, NaN where silent: of such minutes nothing is known.
     """
     gauges = recent.shape[1]
     if not len(used):
@@ -130,7 +129,7 @@ def nowcast(
     mean = float(now[known].mean())
     heard = np.logical_not(np.isnan(recent[:, known]).all(axis=1))
     seen = np.where(heard, _mean(recent[:, known].T), np.nan)
-    course = _courses(seen, mean, lead_s, members, rng)
+    course = _courses(seen, lead_s, members, rng)
     place = (now + EVEN_MM_H) / (mean + EVEN_MM_H)
     place = place * np.exp(PLACE_SPREAD * rng.normal(size=(members, 1, gauges)))
     return np.asarray(course[:, :, None] * place)
@@ -164,11 +163,13 @@ def _drawn(count: int, begins_s: Array, rng: np.random.Generator) -> Showers:
     return Showers(begins_s, lasts, rises, falls, peak)
 
 
-def _courses(
-    seen: Array, now_mm_h: float, lead_s: Array, members: int, rng: np.random.Generator
-) -> Array:
-    """How the rain goes on (members, leads) after the minutes seen, NaN where none was, in mm/h."""
-    showers = _drawn(SHOWERS, -rng.uniform(0.0, BEGAN_S_MAX, SHOWERS), rng)
+def _courses(seen: Array, lead_s: Array, members: int, rng: np.random.Generator) -> Array:
+    """How the rain goes on (members, leads) after the minutes seen, NaN where none was, in mm/h.
+
+    Of showers that began lately more are drawn, and each counts for less: they differ the most.
+    """
+    ago = rng.random(SHOWERS) ** 2
+    showers = _drawn(SHOWERS, -ago * BEGAN_S_MAX, rng)
     looked = np.arange(len(seen) - 1, -1, -APART_MIN)
     window = np.arange(NOW_MIN)  # a bucket says the mean of the minutes before
     minute = (looked - len(seen) + 1.0)[:, None] - window
@@ -177,8 +178,9 @@ def _courses(
     off = FLOOR_MM_H + OFF_RATIO * np.fmax(seen[looked], drawn / 2.0)
     fit = ((drawn - seen[looked]) / off) ** 2 / 2.0 + np.log(off)
     fit = np.nansum(fit, axis=1)
-    likely = np.exp(fit.min() - fit)
+    likely = np.exp(fit.min() - fit) * np.sqrt(ago)
     picked = rng.choice(SHOWERS, members, p=likely / likely.sum())
+    now_mm_h = float(seen[np.logical_not(np.isnan(seen))][-1])
     level = (now_mm_h + FLOOR_MM_H) / (drawn[picked, 0] + FLOOR_MM_H)
     level = np.clip(level, 1.0 / LEVEL_RATIO_MAX, LEVEL_RATIO_MAX)
     level = level * np.exp(LEVEL_SPREAD * rng.normal(size=members))
