@@ -59,6 +59,7 @@ from control.gates import TideGates
 from control.inundation.alerts import FloodAlerts
 from control.inundation.forecasting import Forecasting, Past
 from control.inundation.levels import StreetInundation
+from control.inundation.skill import FloodSkill
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
@@ -112,6 +113,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         StreetInundation(site),
         TideWatch(site),
         FloodAlerts(site),
+        FloodSkill(site),
         Closures(site),
         SignalOverrides(site),
         AdaptiveSignals(site),

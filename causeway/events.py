@@ -107,6 +107,14 @@ class IncidentKind(StrEnum):
     WATER_ON_ROAD = "water_on_road"
 
 
+class AlertOutcome(StrEnum):
+    """What a flood alert came to."""
+
+    HIT = "hit"  # it stood when the water came
+    MISSED = "missed"  # water came without, or before it
+    FALSE = "false"  # it was taken back and no water had come
+
+
 class FloodCause(StrEnum):
     """Without what a street would stay dry."""
 
@@ -704,6 +712,29 @@ class FloodAlertChanged(Event, frozen=True, kw_only=True):
     why: str
 
 
+class OutlookScored(Event, frozen=True, kw_only=True):
+    """How one forecast's depths at one lead were, at `streets` gauged streets with water to tell.
+
+    The mean absolute errors are those of the median and of the depth at issue kept (persistence);
+    `inside` is at how many the depth came within the band of eight members in ten.
+    """
+
+    issued_at_ns: int
+    lead_s: int
+    streets: int
+    mae_m: float
+    persistence_mae_m: float
+    inside: int
+
+
+class FloodAlertScored(Event, frozen=True, kw_only=True):
+    """Whether a gauged street was warned of its flood; `lead_s` of a hit is how long before."""
+
+    segment: str
+    outcome: AlertOutcome
+    lead_s: int | None = None
+
+
 class ForecastIssued(Event, frozen=True, kw_only=True):
     """What a model expects of a point: one value for each lead time."""
 
@@ -850,6 +881,8 @@ AnyEvent = (
     | ForecastIssued
     | InundationForecast
     | FloodAlertChanged
+    | OutlookScored
+    | FloodAlertScored
     | AlarmRaised
     | AlarmReturned
     | AlarmAcknowledged

@@ -87,6 +87,8 @@ STREAMS: dict[type, Stream] = {
     e.ClosureProposed: _ANSWER,
     e.ClosureWithdrawn: _ANSWER,
     e.FloodAlertChanged: _ANSWER,
+    e.OutlookScored: _ANSWER,
+    e.FloodAlertScored: _ANSWER,
     e.AlarmRaised: _ANSWER,
     e.AlarmReturned: _ANSWER,
     e.AlarmAcknowledged: _ANSWER,

@@ -148,6 +148,11 @@ def _text(event: AnyEvent, points: tuple[str, ...]) -> str:
             return f"{len(event.streets)} streets, {event.members} members; {event.inputs}"
         case e.FloodAlertChanged():
             return f"{event.segment} {ALERT_WORDS[event.level]}: {event.why}"
+        case e.FloodAlertScored():
+            lead = "" if event.lead_s is None else f", {event.lead_s // 60} min"
+            return f"{event.segment} {event.outcome.value}{lead}"
+        case e.OutlookScored():
+            return f"{event.lead_s // 60} min: {event.mae_m * 100:.1f} cm, {event.streets} streets"
         case e.ClosureProposed():
             return f"{event.segment} {event.depth_m * 100:.0f} cm: {', '.join(event.classes)}"
         case e.ClosureDecided():

@@ -3,6 +3,8 @@
 In come `InundationForecast` and `FloodAlertChanged`; out go rows of the `outlooks` table, one a
 street that any member has under water or that is warned of, and the row `centre` of `outlook_runs`:
 when the newest forecast was made, of what, with what missing. How old it is the page reckons.
+How good the forecasts were, as `OutlookScored` and `FloodAlertScored` have it, is summed up in
+`outlook_skill`: a row a lead, and the row `alerts`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,20 @@ from dashboard.chains import NS, Chains
 from dashboard.tables import Tables, Value
 
 RUN = "centre"
+ALERTS = "alerts"
+LEADS_MAX = 100  # of the newest hits: their median is shown
 NO_ALERT: dict[str, Value] = {"level": 0, "p": 0.0, "why": "", "told_at": None, "because": []}
 
 
 class OutlookTable:
     """The streets that may be under water."""
 
-    hears: ClassVar[tuple[type, ...]] = (e.InundationForecast, e.FloodAlertChanged)
+    hears: ClassVar[tuple[type, ...]] = (
+        e.InundationForecast,
+        e.FloodAlertChanged,
+        e.OutlookScored,
+        e.FloodAlertScored,
+    )
 
     def __init__(self, site: Site, tables: Tables, chains: Chains) -> None:
         self._streets = {s.id for s in site.segments}
@@ -36,6 +45,10 @@ class OutlookTable:
                 self._forecast(event)
             case e.FloodAlertChanged() if event.segment in self._streets:
                 self._alert(event, now)
+            case e.OutlookScored():
+                self._depths_scored(event)
+            case e.FloodAlertScored():
+                self._alert_scored(event)
             case _:
                 pass
 
@@ -78,6 +91,32 @@ class OutlookTable:
             told_at=round(now.at_ns / NS, 3),
             because=self._chains.back_from(now.address),
         )
+
+    def _depths_scored(self, event: e.OutlookScored) -> None:
+        key = str(event.lead_s)
+        row = self._tables.rows["outlook_skill"].get(key, {})
+        more = {
+            "n": event.streets,
+            "off": event.mae_m * event.streets,
+            "kept_off": event.persistence_mae_m * event.streets,
+            "inside": event.inside,
+        }
+        whole = {name: round(_number(row.get(name)) + value, 3) for name, value in more.items()}
+        self._tables.put("outlook_skill", key, **whole)
+
+    def _alert_scored(self, event: e.FloodAlertScored) -> None:
+        row = self._tables.rows["outlook_skill"].get(ALERTS, {})
+        outcome, leads = event.outcome.value, row.get("leads_s")
+        known = leads if isinstance(leads, list) else []
+        if event.lead_s is not None:
+            known = [*known, event.lead_s][-LEADS_MAX:]
+        counted = {o.value: int(_number(row.get(o.value))) for o in e.AlertOutcome}
+        counted[outcome] += 1
+        self._tables.put("outlook_skill", ALERTS, leads_s=known, **counted)
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _ahead(event: e.InundationForecast, outlook: e.StreetOutlook) -> dict[str, Value]:

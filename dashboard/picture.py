@@ -56,6 +56,7 @@ TABLES = (
     "forecasts",
     "outlooks",
     "outlook_runs",
+    "outlook_skill",
     "status",
 )
 SHOWN_QUANTITIES = {
@@ -82,6 +83,7 @@ FREE_TABLES = frozenset(
         "forecasts",
         "outlooks",
         "outlook_runs",
+        "outlook_skill",
     )
 )
 SOURCES_MAX = 5_000  # what is unknown to the site may speak too, and is rejected under its name

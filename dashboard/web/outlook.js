@@ -38,8 +38,31 @@ export function Outlook() {
         </table>
       ` : html`<p class="soft">${t("outlookDry")} ${span(made.ahead_s)}</p>`}
     </div>
+    <${Skill} />
   `;
 }
+
+// How the forecasts so far came out, where a street gauge could tell.
+function Skill() {
+  const { alerts, ...leads } = rows("outlook_skill");
+  const floods = alerts ? alerts.hit + alerts.missed : 0;
+  const depths = Object.entries(leads).sort((a, b) => a[0] - b[0]);
+  if (!alerts && !depths.length) return null;
+  return html`
+    <h3>${t("skill")} <small class="soft">${t("skillGauged")}</small></h3>
+    <p class="skill" data-test="skill">
+      ${alerts && html`
+        <span>${t("skillFloods")}: <b>${num(alerts.hit)}</b> / ${num(floods)}${alerts.leads_s.length ? ` · ${span(median(alerts.leads_s))} ${t("skillLead")}` : ""}</span>
+        <span>${t("skillFalse")}: <b>${num(alerts.false)}</b></span>
+      `}
+      ${depths.map(([lead, row]) => html`
+        <span key=${lead}>${span(Number(lead))}: ${t("skillOff")} <b>${cm(row.off / row.n)} cm</b> (${t("skillKept")} ${cm(row.kept_off / row.n)} cm) · ${num((row.inside / row.n) * 100)} % ${t("skillInside")}</span>
+      `)}
+    </p>
+  `;
+}
+
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 function Made({ made }) {
   const age = Math.max(0, now.value - made.issued);

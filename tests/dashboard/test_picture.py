@@ -559,3 +559,32 @@ def test_every_event_type_is_folded_into_a_table_or_said_elsewhere(told: Told) -
     folded = set(told.picture._folds)
     assert folded.isdisjoint(SAID_ELSEWHERE)
     assert folded | SAID_ELSEWHERE == set(get_args(e.AnyEvent))
+
+
+# --- how good the outlook was ---------------------------------------------------------------------
+
+
+def test_scores_of_forecasts_add_up_over_leads_and_alerts(told: Told) -> None:
+    def scored(streets: int, mae_m: float, inside: int) -> e.OutlookScored:
+        return e.OutlookScored(
+            issued_at_ns=0,
+            lead_s=3_600,
+            streets=streets,
+            mae_m=mae_m,
+            persistence_mae_m=0.2,
+            inside=inside,
+        )
+
+    hit, false = e.AlertOutcome.HIT, e.AlertOutcome.FALSE
+    told.at(
+        1,
+        scored(1, 0.1, 1),
+        scored(3, 0.02, 2),
+        e.FloodAlertScored(segment="rd-1", outcome=hit, lead_s=900),
+        e.FloodAlertScored(segment="rd-1", outcome=false),
+        e.FloodAlertScored(segment="rd-1", outcome=hit, lead_s=1_200),
+    )
+    row = told.row("outlook_skill", "3600")
+    assert row == {"n": 4, "off": 0.16, "kept_off": 0.8, "inside": 3}
+    alerts = told.row("outlook_skill", "alerts")
+    assert alerts == {"leads_s": [900, 1_200], "hit": 2, "missed": 0, "false": 1}
