@@ -243,7 +243,11 @@ class PumpStation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tide gate. Points: those of GATE_QUANTITIES."""
+    """A tide gate. Points: those of GATE_QUANTITIES.
+
+    One that `closes_early` closes on the way up to a tide that is expected to pass its closing
+    level, as soon as the outside is higher: the canal keeps its room for rain. Boats wait longer.
+    """
 
     id: str
     name: str
@@ -253,6 +257,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     travel_s: float
     datum: Datum
     node: str | None = None
+    closes_early: bool = False
 
 
 class Sign(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,8 @@
 
 In come a city and seeds; each seed is a storm that is played in the city's truth, recorded as its
 gauges would have told it, and forecast from that record alone, in a process of its own
-(`benchmarks/pool.py`). What comes out goes on to `report.py`.
+(`benchmarks/pool.py`). It is played once more with the plants left to their PLCs: how much water
+stood on streets then is what the centre's is held against. What comes out goes on to `report.py`.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class Done(Struct, omit_defaults=True):
     kind: str = ""
     alerts: Alerts | None = None
     observed: Alerts | None = None
+    flood_m3h: float = 0.0
+    rules_flood_m3h: float = 0.0
     issues: int = 0
     cpu_s: float = 0.0
     error: str = ""
@@ -119,6 +122,7 @@ def _storm(asked: Asked, progress: Callable[[int], object]) -> Done:
     city, work = Path(asked.city), Path(asked.work)
     site = load_site(city)
     storm = draw(asked.seed, site, load_watershed(city / TRUTH, site))
+    by_rules = play(site, city / TRUTH, storm, work, centre=False)
     record = play(site, city / TRUTH, storm, work)
     text = (city / str(site.drainage_model)).read_text()
     model = DrainageModel(text).with_jammed(storm.condition.jammed_known)
@@ -145,6 +149,8 @@ def _storm(asked: Asked, progress: Callable[[int], object]) -> Done:
         kind=storm.kind,
         alerts=score_alerts(record, alerts),
         observed=score_observed(record),
+        flood_m3h=round(record.flood_m3h, 1),
+        rules_flood_m3h=round(by_rules.flood_m3h, 1),
         issues=len(issued),
         cpu_s=round(time.process_time() - began_s, 1),
     )
@@ -192,7 +198,10 @@ def _told(seeds: Sequence[int], done: Sequence[Done], files: Sequence[Path]) -> 
             )
         assert one.alerts is not None
         assert one.observed is not None
-        told.append(Told(seed, one.kind, one.alerts, one.observed, points, one.issues, one.cpu_s))
+        floods = one.flood_m3h, one.rules_flood_m3h
+        told.append(
+            Told(seed, one.kind, one.alerts, one.observed, points, *floods, one.issues, one.cpu_s)
+        )
     return told
 
 

@@ -35,13 +35,18 @@ Skill = dict[str, object]
 
 
 class Told(NamedTuple):
-    """One storm: how its alerts and its forecasts did; `points` are by lead."""
+    """One storm: how its alerts and its forecasts did; `points` are by lead.
+
+    `flood_m3h` is the water on streets over time, `rules_flood_m3h` that under the PLCs alone.
+    """
 
     seed: int
     kind: str
     alerts: Alerts
     observed: Alerts
     points: tuple[Points, ...]
+    flood_m3h: float
+    rules_flood_m3h: float
     issues: int
     cpu_s: float
 
@@ -85,6 +90,11 @@ class Report:
         """Of the ensemble to persistence; less is better."""
         return self.crps_m(which, lead, "ensemble") / self.crps_m(which, lead, "persistence")
 
+    def flood_change(self, which: Sequence[int]) -> float:
+        """By what share there was more water on streets than under the PLCs alone."""
+        rules = sum(self.storms[i].rules_flood_m3h for i in which)
+        return sum(self.storms[i].flood_m3h for i in which) / rules - 1 if rules else float("nan")
+
     def found(self) -> Skill:
         """What `--json` prints."""
         everyone = range(len(self.storms))
@@ -101,6 +111,7 @@ class Report:
                 str(lead): reliability(joined([s.points[i] for s in self.storms]))
                 for i, lead in enumerate(LEADS_MIN)
             },
+            "flood_m3h": {str(s.seed): [s.flood_m3h, s.rules_flood_m3h] for s in self.storms},
             "cpu_s_median": float(np.median([storm.cpu_s for storm in self.storms])),
         }
         return found
@@ -119,6 +130,7 @@ class Report:
             str(lead): self._with_interval(which, partial(self.crps_ratio, lead=i))
             for i, lead in enumerate(LEADS_MIN)
         }
+        found["flood_change"] = self._with_interval(which, self.flood_change)
         for name in ("alerts", "observed"):
             scores: Skill = dict(score(self._alerts(which, name)))
             scores["interval_90"] = {
@@ -196,6 +208,12 @@ def _lines(report: Report) -> Iterator[str]:
             cells = "".join(f"{_shown(scores[k], 2):>6}" for k in ("pod", "far", "csi"))
             lead = _shown(scores["lead_min_median"], 0)
             yield f"{title:<22}{len(which):>7}{events:>7}{cells}  {lead:>5}"
+    yield ""
+    yield f"{'water on streets, m3 h':<22}{'PLCs alone':>12}{'centre':>12}{'change':>9}"
+    for kind, which in groups:
+        rules = sum(report.storms[i].rules_flood_m3h for i in which)
+        ours = sum(report.storms[i].flood_m3h for i in which)
+        yield f"{kind:<22}{rules:>12.0f}{ours:>12.0f}{report.flood_change(which):>+9.1%}"
     yield ""
     yield f"{'CRPS, cm':<34}" + "".join(f"{lead:>6} min" for lead in LEADS_MIN)
     for kind, which in groups:

@@ -10,8 +10,8 @@ Definitions:
   between. An alert that comes later has missed it. An alert during which no street water passes
   20 cm is false. POD = hits / events, FAR = false / (hits' and false alerts), CSI = hits / (events
   + false).
-- CRPS (Hersbach 2000) is taken over points (issue, street, lead) at which the truth, the ensemble's
-  wettest member or the depth at issue is wet.
+- CRPS (Hersbach 2000) is taken over points (issue, street, lead) at which the truth, the wettest
+  member of any ensemble or the depth at issue is wet.
 - Persistence is the true depth at issue of every street, gauged or not, dressed with the errors
   that it made at that lead in the other storms, from a dry or from a wet street, over the same
   points; it has as many members as the ensemble.
@@ -147,9 +147,12 @@ def points_of(record: Record, issued: Sequence[Issued]) -> list[Points]:
             step = lead_min * 60 // STEP_S - 1
             members = one.ensemble.depth_m[:, step, :]
             wet = np.maximum(np.maximum(truth_m, now_m), members.max(axis=0)) >= SHOWN_M
+            open_loop = None if one.open_loop is None else one.open_loop.depth_m[:, step, :]
+            if open_loop is not None:
+                wet |= open_loop.max(axis=0) >= SHOWN_M
             open_crps = np.full(int(wet.sum()), np.nan)
-            if one.open_loop is not None:
-                open_crps = crps(one.open_loop.depth_m[:, step, wet], truth_m[wet])
+            if open_loop is not None:
+                open_crps = crps(open_loop[:, wet], truth_m[wet])
             over = (members[:, wet] > OVER_M).mean(axis=0)
             rows[number].append(
                 Points(

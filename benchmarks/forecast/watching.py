@@ -1,7 +1,8 @@
 """Forecasts a recorded storm as the centre would have, from what had arrived by then.
 
 In come a record and a forecaster; out come, for each time of issue, the ensemble, and at the end
-every alert that the centre's own cores raised from them and from the gauges. Forecasts are issued
+every alert that the centre's own core raised from them; what it raises on seeing water is left out,
+for that is no forecast. Forecasts are issued
 every five minutes while it rains and for a while after, else every fifteen: the ones between, which
 the centre issues too, would say nearly the same. A second forecaster that draws no levels to what
 was observed may be asked at the same instants, to compare (open loop); it warns of nothing.
@@ -15,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.forecast.truth import MINUTE_S, Record
-from causeway.events import Address, FloodAlertChanged, InundationChanged, Now
+from causeway.events import Address, FloodAlertChanged, Now
 from causeway.site import Site
 from control.inundation.alerts import FloodAlerts
 from control.inundation.forecaster import Ensemble, Forecaster
-from control.inundation.levels import StreetInundation
 
 FIRST_MIN = 30
 BUSY_MIN, QUIET_MIN = 5, 15
@@ -42,7 +42,7 @@ def watch(
     progress: Callable[[int], object] = lambda seconds: None,
 ) -> tuple[list[Issued], list[tuple[int, FloodAlertChanged]]]:
     """All forecasts of a storm, and the alerts with the minute that each was raised in."""
-    street_cores, alert_core = StreetInundation(site), FloodAlerts(site)
+    alert_core = FloodAlerts(site)
     issued: list[Issued] = []
     alerts: list[tuple[int, FloodAlertChanged]] = []
     due = FIRST_MIN
@@ -52,9 +52,6 @@ def watch(
         for one in (forecaster, open_loop):
             if one is not None:
                 one.take(readings)
-        for seen in street_cores.step(readings, now):
-            if isinstance(seen, InundationChanged):
-                alerts += _raised(alert_core.step(seen, now), minute)
         if minute >= due:
             ensemble = forecaster.run(int(at_ns))
             forecast, _ = forecaster.told(int(at_ns), ensemble)

@@ -7,8 +7,9 @@ warning at a larger share, an emergency at the share over 50 cm. Water that a ga
 is a warning, over the depth that closes a street to all an emergency, whatever the forecast says.
 
 Laws of this file:
-1. A level rises at once. It falls when the forecasts have stayed below its share, less the
-   hysteresis, for the hold time, and never below what a gauge sees.
+1. A street's level is the higher of what the forecasts and what the gauge make it. The forecasts'
+   rises at once; it falls when they have stayed below its share, less the hysteresis, for the hold
+   time, and to no less than any of that time allows. The gauge's follows `InundationChanged`.
 2. A forecast that is late changes nothing: what it warned of stands until a newer one takes it
    back.
 3. A forecast that was made before one already heard is passed over.
@@ -48,9 +49,10 @@ class _Street(Struct):
     """A street's alert; since when the forecasts have allowed a lower one."""
 
     level: int = 0
+    expected: int = 0  # level that the forecasts alone give
     seen: int = 0  # level that the gauge alone gives
-    seen_m: float = 0.0
     falling_since_ns: int | None = None
+    falling_to: int = 0
     told: FloodAlertChanged | None = None
 
 
@@ -86,16 +88,15 @@ class FloodAlerts:
         kept = max(
             (x for x, (depth, p) in OVER.items() if over[depth] >= p - HYSTERESIS), default=0
         )
-        reached, kept = max(reached, street.seen), max(kept, street.seen)
-        if reached >= street.level or kept >= street.level:
-            street.falling_since_ns = None
-            level = max(reached, street.level)
+        if max(reached, kept) >= street.expected:
+            street.expected, street.falling_since_ns = max(reached, street.expected), None
         elif street.falling_since_ns is None:
-            level, street.falling_since_ns = street.level, at_ns
-        elif at_ns - street.falling_since_ns < HOLD_S * NS:
-            level = street.level
+            street.falling_since_ns, street.falling_to = at_ns, kept
         else:
-            level, street.falling_since_ns = kept, None
+            street.falling_to = max(street.falling_to, kept)
+            if at_ns - street.falling_since_ns >= HOLD_S * NS:
+                street.expected, street.falling_since_ns = street.falling_to, None
+        level = max(street.expected, street.seen)
         changed = level != street.level
         street.level = level
         alert = _alert(id_, street, outlook, at_ns)
@@ -104,18 +105,19 @@ class FloodAlerts:
             yield alert
 
     def _gauge(self, event: InundationChanged) -> Iterator[AnyEvent]:
-        """What is seen is at once at least so bad; when it has gone the next forecast decides."""
+        """What is seen is at once at least so bad; when it has gone, what is expected stands."""
         street = self._streets[event.segment]
-        street.seen, street.seen_m = BY_GAUGE.get(event.level, 0), event.depth_m
-        if street.seen > street.level:
-            street.level, street.falling_since_ns = street.seen, None
+        street.seen = BY_GAUGE.get(event.level, 0)
+        level = max(street.expected, street.seen)
+        if level != street.level:
+            street.level, told = level, street.told
             street.told = FloodAlertChanged(
                 segment=event.segment,
-                level=street.level,
-                probability=1.0,
+                level=level,
+                probability=1.0 if street.seen == level or told is None else told.probability,
                 peak_m=event.depth_m,
                 onset_at_ns=None,
-                cause=street.told.cause if street.told else FloodCause.UNKNOWN,
+                cause=told.cause if told else FloodCause.UNKNOWN,
                 why=f"{event.point} sees {event.depth_m * 100:.0f} cm",
             )
             yield street.told

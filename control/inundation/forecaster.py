@@ -56,7 +56,6 @@ SILENT_S = 600  # so long a last value stands for a gauge
 LEAD_EVERY = 2  # of the steps is told
 SHOWN_M = 0.03  # less is wet asphalt
 RESTART_ERROR_M = 1e-3
-OUTLIER_M = 0.8  # a level so far from all members is not believed
 PAVED_SD, WIDTH_SD, ROUGHNESS_SD, RAIN_SD = 0.08, 0.20, 0.12, 0.20  # of the logarithms
 USED = 1.1  # a sewer in use is so much rougher than when it was built
 SILTED, SILTED_TO = 0.25, 2.5  # share of conduits, and the most that silt adds to the roughness
@@ -125,10 +124,14 @@ class _Series:
 
 
 class Ensemble(NamedTuple):
-    """Depths (members, steps, streets) ahead of an instant, and who is meant."""
+    """Depths (members, steps, streets) ahead of an instant, and who is meant.
+
+    The river's `stage_m` (members, all steps of TIDE_AHEAD_S) begins at the instant.
+    """
 
     lead_s: Array
     depth_m: Array
+    stage_m: Array
     streets: tuple[str, ...]
     causes: list[FloodCause]
     inputs: str
@@ -171,7 +174,11 @@ class Forecaster:
         self._rain_gauges = [g for g in site.gauges if "rain_mm_h" in g.quantities]
         places = [place or site.centre for place in model.gage_places]
         self._field = Field([g.at for g in self._rain_gauges], places)
-        self._stage_points = [f"{g.id}/stage_m" for g in site.gauges if g.kind == "tide"]
+        fitted = {tide.gauge for tide in site.tides if tide.surge is not None}
+        tides = sorted(
+            (g.id for g in site.gauges if g.kind == "tide"), key=lambda g: g not in fitted
+        )
+        self._stage_points = [f"{gauge}/stage_m" for gauge in tides]
         self._series: dict[str, _Series] = {p: _Series() for p in points_of(site)}
         self._state_at_ns: int | None = None
         self._settings: list[dict[str, float]] = []
@@ -232,15 +239,15 @@ class Forecaster:
         count = len(self._members)
         self._catch_up(at_ns, used)
         times_ns = at_ns + np.arange(TIDE_AHEAD_S // STEP_S, dtype=np.int64) * STEP_S * NS
-        stages = self._stages(times_ns, count)
-        steps = self._steps_ahead(stages)
-        stages = stages[:, :steps]
+        river_m = self._stages(times_ns, count)
+        steps = self._steps_ahead(river_m)
         recent = self._rain(at_ns, WARM_UP_S // 4)
         lead_s = np.asarray((np.arange(steps) + 0.5) * STEP_S, np.float64)
         rain = nowcast(recent, used, lead_s, count, self._rng)
         faulty = self._faulty(at_ns)
         stretches = [
-            self._stretch(number, rain[number], stages[number], faulty) for number in range(count)
+            self._stretch(number, rain[number], river_m[number], faulty, used)
+            for number in range(count)
         ]
         quiet = not recent.size or np.nan_to_num(recent).max() < QUIET_MM_H
         depths: list[Array] = []
@@ -256,10 +263,10 @@ class Forecaster:
         causes = self._causes(depth_m, at_ns, stretches, used)
         inputs, faults = self._said(at_ns, used, rain_faults, faulty)
         if len(depths) < count and not (quiet and depth_m.max() < SHOWN_M):
-            faults = (*faults, f"{len(depths)} of {count} members in the time there was")
+            faults = (*faults, f"{len(depths)} of {count} members ran in the time there was")
         leads = (np.arange(steps) + 1.0) * STEP_S
         return Ensemble(
-            np.asarray(leads, np.float64), depth_m, self.streets, causes, inputs, faults
+            np.asarray(leads, np.float64), depth_m, river_m, self.streets, causes, inputs, faults
         )
 
     def _steps_ahead(self, stages: Array) -> int:
@@ -269,13 +276,20 @@ class Forecaster:
         return stages.shape[1] if stages[:, near:].max(initial=-np.inf) >= lowest_m else near
 
     def _stretch(
-        self, number: int, rain_mm_h: Array, stage_m: Array, faulty: frozenset[str]
+        self,
+        number: int,
+        rain_mm_h: Array,
+        stage_m: Array,
+        faulty: frozenset[str],
+        used: Sequence[int],
     ) -> Stretch:
-        """What one member expects of the sky, the river and the plants."""
+        """What one member expects of the sky, the river and the plants, as far as it rains."""
         fell = self._field.over(
-            rain_mm_h * self._members[number][1].rain, range(rain_mm_h.shape[1])
+            rain_mm_h * self._members[number][1].rain, used or range(rain_mm_h.shape[1])
         )
-        return Stretch(Weather(STEP_S, stage_m, fell), Plants(self._settings[number], faulty))
+        near_m, crest_m = stage_m[: len(fell)], float(stage_m.max())
+        weather = Weather(STEP_S, near_m, fell, crest_m)
+        return Stretch(weather, Plants(self._settings[number], faulty))
 
     def _depths(self, number: int, at_ns: int, stretch: Stretch, used: Sequence[int]) -> Array:
         """One member ahead: the streets' depths (steps, streets)."""
@@ -295,6 +309,7 @@ class Forecaster:
             STEP_S,
             np.concatenate([before.stage_m, weather.stage_m]),
             np.concatenate([before.rain_mm_h, weather.rain_mm_h]),
+            weather.crest_m,
         )
         ran = self._hydraulics.run(member, begins_ns, whole, plants, nodes)
         return ran._replace(head_m=ran.head_m[len(before.stage_m) :])
@@ -313,17 +328,41 @@ class Forecaster:
             return
         seen = self._observed_settings(at_ns)
         ends_ns = begins_ns
+        failed: list[int] = []
         for number, (member, unknowns) in enumerate(self._members):
             weather = self._past(begins_ns, at_ns, used, unknowns, MINUTE_S)
             ends_ns = begins_ns + weather.seconds * NS
             plants = Plants(self._settings[number] | seen, frozenset(seen))
             state = self._state(number)
             observed = self._observed(begins_ns, weather) if self._assimilates else None
-            ran = self._hydraulics.run(
-                member, begins_ns, weather, plants, (), start=state, end=state, observed=observed
-            )
-            self._settings[number] = ran.settings
+            try:
+                ran = self._hydraulics.run(
+                    member,
+                    begins_ns,
+                    weather,
+                    plants,
+                    (),
+                    start=state,
+                    end=state,
+                    observed=observed,
+                )
+            except RunFailed:
+                failed.append(number)
+            else:
+                self._settings[number] = ran.settings
         self._state_at_ns = ends_ns
+        self._start_again(failed)
+
+    def _start_again(self, failed: Sequence[int]) -> None:
+        """Give members that could not be run another's state; raises ForecastFailed without any."""
+        sound = [n for n in range(len(self._members)) if n not in failed]
+        if not sound:
+            self._state_at_ns = None
+            raise ForecastFailed("no member could be brought up to now")
+        for place, number in enumerate(failed):
+            other = sound[place % len(sound)]
+            shutil.copyfile(self._state(other), self._state(number))
+            self._settings[number] = dict(self._settings[other])
 
     def _warm_up(self, at_ns: int, used: Sequence[int]) -> int:
         """From a dry city to a state near an instant, once for all members; gives its time."""
@@ -348,7 +387,7 @@ class Forecaster:
         state, half = self._folder / "gate.hsf", steps // 2
         nodes = self._street_nodes
         whole = self._hydraulics.run(member, at_ns, Weather(STEP_S, stage, rain), plants, nodes)
-        first = Weather(STEP_S, stage[:half], rain[:half])
+        first = Weather(STEP_S, stage[:half], rain[:half], crest_m=float(stage.max()))
         stopped = self._hydraulics.run(member, at_ns, first, plants, nodes, end=state)
         second = Weather(STEP_S, stage[half:], rain[half:])
         again = self._hydraulics.run(
@@ -359,7 +398,8 @@ class Forecaster:
             nodes,
             start=state,
         )
-        return bool(np.abs(whole.head_m[half:] - again.head_m).max() <= RESTART_ERROR_M)
+        off_m = np.abs(whole.head_m[half:] - again.head_m).max(initial=0.0)
+        return bool(off_m <= RESTART_ERROR_M)
 
     def _field_places(self) -> range:
         return range(len(self._field.over(np.zeros((1, len(self._rain_gauges))), [])[0]))
@@ -411,7 +451,9 @@ class Forecaster:
         columns = [self._series[x.point].at(times_ns) + x.above_m for x in self._levels]
         heads = np.array(columns, float).reshape(len(self._levels), len(times_ns)).T
         for place, level in enumerate(self._levels):
-            if level.above_m:  # a depth of 0 says only that the water is below the ground
+            if level.point.endswith(
+                "/depth_m"
+            ):  # a depth of 0 says only that the water is below the ground
                 heads[:, place][heads[:, place] <= level.above_m + SHOWN_M] = np.nan
         return Observed(tuple(x.node for x in self._levels), heads)
 
@@ -445,7 +487,9 @@ class Forecaster:
         number = int(np.argsort(wetness)[int(len(wetness) * UPPER)])
         weather, plants = stretches[number]
         no_rain = weather._replace(rain_mm_h=np.zeros_like(weather.rain_mm_h))
-        low_tide = weather._replace(stage_m=np.minimum(weather.stage_m, DRY_STAGE_M))
+        low_tide = weather._replace(
+            stage_m=np.minimum(weather.stage_m, DRY_STAGE_M), crest_m=DRY_STAGE_M
+        )
         sound = plants._replace(held=frozenset())
         try:
             tide_m, rain_m, sound_m = (
@@ -464,6 +508,8 @@ class Forecaster:
                 causes.append(FloodCause.PUMP_FAILURE)
             elif by_tide is not by_rain:
                 causes.append(FloodCause.TIDE if by_tide else FloodCause.RAIN)
+            elif by_tide and weather.stage_m.max() < self._ground_m[place]:
+                causes.append(FloodCause.RAIN)  # it is there already, and no tide could bring it
             else:
                 causes.append(FloodCause.BOTH)
         return causes
@@ -471,6 +517,15 @@ class Forecaster:
     def _of_gauges(
         self, at_ns: int, ensemble: Ensemble, lead_s: tuple[int, ...], told: slice
     ) -> Iterator[ForecastIssued]:
+        river_m = np.median(ensemble.stage_m, axis=0)
+        for point in self._stage_points[:1]:
+            yield ForecastIssued(
+                point=point,
+                model=MODEL,
+                issued_at_ns=at_ns,
+                lead_s=tuple(range(0, STEP_S * len(river_m), STEP_S * LEAD_EVERY)),
+                values=tuple(round(float(m), 3) for m in river_m[::LEAD_EVERY]),
+            )
         place_of = {street: place for place, street in enumerate(ensemble.streets)}
         for gauge in self._site.gauges:
             if gauge.kind == "street" and gauge.segment in place_of:
@@ -500,6 +555,8 @@ class Forecaster:
         )
         faults = [f"{gauge} {why}" for gauge, why in rain_faults.items()]
         faults += [f"{thing} has a fault: stays as it is" for thing in sorted(faulty)]
+        if not self._rain_gauges:
+            faults.append("no rain gauge: no rain is expected")
         if stages == 0:
             faults.append("no tide gauge: the tide is reckoned")
         if not self._restarts:

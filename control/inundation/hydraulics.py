@@ -41,11 +41,15 @@ class RunFailed(Exception):
 
 
 class Weather(NamedTuple):
-    """What falls and what stands outside, step by step: (steps,) and (steps, gages)."""
+    """What falls and what stands outside, step by step: (steps,) and (steps, gages).
+
+    `crest_m` is the highest that the outside is to reach after the last step.
+    """
 
     step_s: int
     stage_m: Levels
     rain_mm_h: Levels
+    crest_m: float = -np.inf
 
     @property
     def seconds(self) -> int:
@@ -137,7 +141,9 @@ class Hydraulics:
         machines = _Machines(self, plants)
         heads = np.empty((len(weather.stage_m), len(looked)))
         fell = np.full(len(gages), np.nan)
-        for step, stage_m in enumerate(weather.stage_m):
+        crests = np.maximum.accumulate(weather.stage_m[::-1])[::-1]
+        crests = np.maximum(crests, weather.crest_m)  # the highest still to come
+        for step, (stage_m, crest_m) in enumerate(zip(weather.stage_m, crests, strict=True)):
             for outfall in outfalls:
                 solver.outfall_set_stage(outfall, float(stage_m))
             rain = weather.rain_mm_h[step]
@@ -145,7 +151,7 @@ class Hydraulics:
                 solver.raingage_set_precipitation(gages[place], float(rain[place]))
             fell = rain
             for _ in range(weather.step_s // STRIDE_S):
-                machines.decide(float(stage_m))
+                machines.decide(float(stage_m), float(crest_m))
                 if observed is not None:
                     self._nudge(seen, observed.nodes, observed.head_m[step])
                 solver.swmm_stride(STRIDE_S)
@@ -177,7 +183,7 @@ class _Machines:
         for id_, link in links:
             solver.link_set_target_setting(link, self.settings.setdefault(id_, 0.0))
 
-    def decide(self, outside_m: float) -> None:
+    def decide(self, outside_m: float, crest_m: float) -> None:
         for pump, link, well in self._pumps:
             if pump.id not in self._held:
                 sump_m = solver.node_get_result(well, kinds.NodeResult.HEAD)
@@ -188,7 +194,9 @@ class _Machines:
         for gate, link, inside in self._gates:
             if gate.id not in self._held:
                 inside_m = solver.node_get_result(inside, kinds.NodeResult.HEAD)
-                if outside_m >= gate.closing_m and outside_m > inside_m + HEAD_M:
+                high = outside_m >= gate.closing_m
+                high |= gate.closes_early and crest_m >= gate.closing_m
+                if high and outside_m > inside_m + HEAD_M:
                     self._move(gate.id, link, -STRIDE_S / gate.travel_s)
                 elif outside_m < inside_m - HEAD_M:
                     self._move(gate.id, link, STRIDE_S / gate.travel_s)

@@ -81,6 +81,15 @@ def _amid_rain(others: Array) -> bool:
     return len(known) >= 2 and bool(known.min() >= BLOCKED_MM_H)
 
 
+def _newest(recent: Array) -> Array:
+    """The rain now at each gauge: of the newest minutes, or the last that was heard."""
+    heard = np.logical_not(np.isnan(recent))
+    last = len(recent) - 1 - heard[::-1].argmax(axis=0)
+    lately = recent[-NOW_MIN:]
+    silent = np.isnan(lately).all(axis=0)
+    return np.nan_to_num(np.where(silent, recent[last, np.arange(recent.shape[1])], _mean(lately)))
+
+
 def _mean(minutes: Array) -> Array:
     heard = ~np.isnan(minutes)
     return np.asarray(np.nansum(minutes, axis=0) / np.maximum(heard.sum(axis=0), 1))
@@ -123,7 +132,7 @@ def nowcast(
         rain = np.where(lead_s < lasts_s[:, None], level[:, None], 0.0)
         return np.repeat(rain[:, :, None], gauges, axis=2)
     known = list(used)
-    now = np.nan_to_num(_mean(recent[-NOW_MIN:]))
+    now = _newest(recent)
     if now[known].max(initial=0.0) < DRY_MM_H:
         return np.zeros((members, len(lead_s), gauges))
     mean = float(now[known].mean())

@@ -38,6 +38,7 @@ from control.inundation.alerts import BY_GAUGE, WARNING
 NS = 1_000_000_000
 LEADS_S = (1_800, 3_600, 7_200)
 WET_M = 0.03
+ROUNDED_M = 0.005  # a forecast is told in whole centimetres
 SILENT_S = 600
 APART_S = 3_600  # water that was gone for less has not been gone
 FLOODED = min(BY_GAUGE)  # the gauge's level that is a flood
@@ -117,7 +118,10 @@ class FloodSkill:
     def _due(self, at_ns: int) -> Iterator[OutlookScored]:
         for lead_s, made in self._made.items():
             while made and at_ns >= made[0].issued_at_ns + lead_s * NS:
-                yield from self._scored(lead_s, made.pop(0), at_ns)
+                late_ns = at_ns - made[0].issued_at_ns - lead_s * NS
+                scored = made.pop(0)
+                if late_ns <= SILENT_S * NS:
+                    yield from self._scored(lead_s, scored, at_ns)
 
     def _scored(self, lead_s: int, made: _Made, at_ns: int) -> Iterator[OutlookScored]:
         off, kept_off, inside = [], [], []
@@ -128,7 +132,7 @@ class FloodSkill:
             if max(high, before, street.depth_m) >= WET_M:
                 off.append(abs(median - street.depth_m))
                 kept_off.append(abs(before - street.depth_m))
-                inside.append(low - WET_M <= street.depth_m <= high + WET_M)
+                inside.append(low - ROUNDED_M <= street.depth_m <= high + ROUNDED_M)
         if off:
             yield OutlookScored(
                 issued_at_ns=made.issued_at_ns,
@@ -148,12 +152,7 @@ class FloodSkill:
             since, street.came_true = street.warned_since_ns, True
             dry_since = street.dry_since_ns
             if dry_since is None or at_ns - dry_since >= APART_S * NS:
-                warned = since is not None and since < at_ns
-                yield FloodAlertScored(
-                    segment=event.segment,
-                    outcome=AlertOutcome.HIT if warned else AlertOutcome.MISSED,
-                    lead_s=(at_ns - since) // NS if warned and since is not None else None,
-                )
+                yield _outcome(event.segment, since, dry_since, at_ns)
         elif street.flooded and not flooded:
             street.dry_since_ns = at_ns
         street.flooded = flooded
@@ -177,6 +176,16 @@ class FloodSkill:
             state, type=tuple[dict[str, _Street], dict[int, list[_Made]]]
         )
         self._streets |= {s: streets[s] for s in self._streets if s in streets}
+
+
+def _outcome(
+    segment: str, since_ns: int | None, dry_since_ns: int | None, at_ns: int
+) -> FloodAlertScored:
+    """What a warning was worth; one that has stood since the last flood warns from its end on."""
+    if since_ns is None or since_ns >= at_ns:
+        return FloodAlertScored(segment=segment, outcome=AlertOutcome.MISSED)
+    lead_s = (at_ns - max(since_ns, dry_since_ns or 0)) // NS
+    return FloodAlertScored(segment=segment, outcome=AlertOutcome.HIT, lead_s=lead_s)
 
 
 def _band(outlook: StreetOutlook | None, place: int) -> tuple[float, float, float]:

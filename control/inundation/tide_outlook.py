@@ -70,5 +70,5 @@ class StandingRiver:
         strays = rng.normal(size=(members, 1))
         if not len(observed_m):
             return np.asarray(UNKNOWN_M + UNKNOWN_SD_M * strays + np.zeros(len(times_ns)))
-        hours = (times_ns - times_ns[0]) / NS / 3_600
+        hours = (times_ns - observed_ns[-1]) / NS / 3_600
         return np.asarray(observed_m[-1] + STRAYS_M * strays * np.minimum(hours, 6.0) ** 0.7)

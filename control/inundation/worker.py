@@ -34,6 +34,7 @@ FIRST_AFTER_S = 60.0
 BUDGET_SHARE = 0.7  # of a period, on the wall
 ISSUES_MAX = 100
 BEAT_S = 1.0  # of the wall
+SETTLED_S = 0.05  # of silence, and nothing more waits
 NICE = 5  # what steers comes first
 log = logging.getLogger(__name__)
 
@@ -50,16 +51,19 @@ class Worker:
     async def run(self, reader: asyncio.StreamReader) -> None:
         """Until the parent closes the pipe, or until it is time for a new process."""
         reading = asyncio.create_task(read_message(reader))
+        wait_s = BEAT_S
         while self._issued < ISSUES_MAX:
-            await asyncio.wait({reading}, timeout=BEAT_S)
+            await asyncio.wait({reading}, timeout=wait_s)
             if reading.done():
                 body = reading.result()
                 if body is None:
                     return
                 self._take(body)
                 reading = asyncio.create_task(read_message(reader))
+                wait_s = SETTLED_S
             else:  # all that waited has been taken
                 self._say(self._due())
+                wait_s = BEAT_S
         reading.cancel()
 
     def _take(self, body: bytes) -> None:

@@ -43,7 +43,7 @@ def record(*streets):
     minutes = len(depth_m)
     names = tuple(f"s{i}" for i in range(len(streets)))
     at_ns = np.arange(minutes, dtype=np.int64) * 60 * 10**9
-    return Record(at_ns, (), np.zeros((minutes, 0)), names, depth_m)
+    return Record(at_ns, (), np.zeros((minutes, 0)), names, depth_m, np.zeros(minutes))
 
 
 def flooded(minutes, first, last, depth_m=0.3):
@@ -155,7 +155,7 @@ def test_reliability_counts_each_point_in_one_bin():
 
 def told(seed, alerts):
     points = tuple(made([0.3, 0.1], [0.0, 0.1]) for _ in LEADS_MIN)
-    return Told(seed, KINDS[seed % 3], alerts, Alerts(), points, 3, 1.0)
+    return Told(seed, KINDS[seed % 3], alerts, Alerts(), points, 80.0, 100.0, 3, 1.0)
 
 
 def test_a_report_has_what_is_asked_of_it_for_all_and_by_kind():
@@ -170,6 +170,7 @@ def test_a_report_has_what_is_asked_of_it_for_all_and_by_kind():
     assert found["kinds"]["rain"]["alerts"]["pod"] == 1.0
     low, high = found["alerts"]["interval_90"]["pod"]
     assert (low, high) == (0.0, 1.0)
+    assert found["flood_change"][0] == -0.2
     assert "compound" in table(report)
 
 

@@ -1,8 +1,19 @@
+import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from causeway.events import ControlMode, ControlModeChanged, GateRequested, Quality, Tick
-from control.gates import ASK_AGAIN_S, HEAD_M, READING_STALE_S, TideGates
+from causeway.events import (
+    ControlMode,
+    ControlModeChanged,
+    ForecastIssued,
+    GateRequested,
+    Quality,
+    Tick,
+)
+from control.gates import ASK_AGAIN_S, FORECAST_STALE_S, HEAD_M, READING_STALE_S, TideGates
+
+NS = 1_000_000_000
 
 
 def levels(step, outside_m, inside_m, opening_ratio, after_s=0.0, **more):
@@ -110,3 +121,69 @@ def test_a_gate_is_closed_and_opened_by_its_rules_only(site, bench, seen):
                 assert outside_m > inside_m + HEAD_M
             else:
                 assert outside_m < inside_m - HEAD_M
+
+
+# --- closed early ---------------------------------------------------------------------------------
+
+
+def tide(step, minutes, stage_m, ago_s=0.0, point="tg-phu-an/stage_m"):
+    """A forecast with its crest in so many minutes, made a while ago."""
+    return ForecastIssued(
+        point=point,
+        model="test",
+        issued_at_ns=step.at_ns - int(ago_s * NS),
+        lead_s=(0, minutes * 60, minutes * 120),
+        values=(0.2, stage_m, 0.3),
+    )
+
+
+@pytest.fixture
+def early(site, bench):
+    (gate,) = site.gates
+    closes_early = msgspec.structs.replace(gate, closes_early=True)
+    return bench(TideGates(msgspec.structs.replace(site, gates=(closes_early,))))
+
+
+def test_a_gate_closes_early_on_the_way_up_to_a_tide_over_its_level(early):
+    early(tide(early, 150, 1.4))
+    levels(early, 0.5, 0.4, 1.0)
+    (request,) = early(Tick())
+    assert request.opening_ratio == 0.0
+    assert request.why == "outside 0.50 m, inside 0.40 m: 1.40 m expected in 150 min, closed early"
+
+
+def test_it_stays_open_as_long_as_the_canal_can_drain_and_opens_when_it_can_again(early):
+    early(tide(early, 150, 1.4))
+    levels(early, 0.4, 0.38, 1.0)
+    assert early(Tick()) == []
+    levels(early, 0.4, 0.5, 0.0, after_s=1)
+    assert [r.opening_ratio for r in early(Tick())] == [1.0]
+
+
+def test_no_gate_closes_early_for_a_low_tide_an_old_forecast_or_another_gauge(early):
+    levels(early, 0.5, 0.4, 1.0)
+    early(tide(early, 150, 1.1))
+    early(tide(early, 150, 1.4, point="sg-1/depth_m"))
+    assert early(Tick()) == []
+    early(tide(early, 150, 1.4, ago_s=FORECAST_STALE_S + 1))
+    assert early(Tick()) == []
+    early(tide(early, 150, 1.4))
+    assert len(early(Tick())) == 1
+
+
+def test_a_gate_that_may_not_close_early_does_not(site, bench):
+    step = bench(TideGates(site))
+    step(tide(step, 150, 1.4))
+    levels(step, 0.5, 0.4, 1.0)
+    assert step(Tick()) == []
+
+
+def test_an_early_closing_comes_back_with_the_state(early, site, bench):
+    early(tide(early, 150, 1.4))
+    levels(early, 0.5, 0.4, 1.0)
+    (gate,) = site.gates
+    sites = msgspec.structs.replace(site, gates=(msgspec.structs.replace(gate, closes_early=True),))
+    other = bench(TideGates(sites))
+    other.core.restore(early.core.encode())
+    assert other.core.encode() == early.core.encode()
+    assert len(other(Tick())) == 1

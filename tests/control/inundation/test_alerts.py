@@ -84,6 +84,27 @@ def test_an_alert_that_says_the_same_is_not_told_again(site, bench):
     assert news.peak_m == 0.45
 
 
+def test_a_gauges_warning_ends_with_its_water_where_nothing_is_expected(site, bench):
+    step = bench(FloodAlerts(site))
+    assert [a.level for a in step(water(2))] == [WARNING]
+    assert [a.level for a in step(water(0, 0.0))] == [0]
+
+
+def test_what_is_expected_outlasts_what_is_seen(site, bench):
+    step = bench(FloodAlerts(site))
+    step(forecast(1, 0.6))
+    assert [a.level for a in step(water(4, 0.6))] == [EMERGENCY]
+    assert [a.level for a in step(water(0, 0.0))] == [WARNING]
+
+
+def test_one_low_forecast_among_others_takes_a_level_down_no_further_than_they(site, bench):
+    step = bench(FloodAlerts(site))
+    step(forecast(1, 0.9, 0.6))
+    held = int(HOLD_S // 60)
+    answers = step(*(forecast(m, 0.9, 0.1) for m in range(2, 2 + held)), forecast(2 + held, 0.05))
+    assert answers[-1].level == WARNING
+
+
 def test_the_state_comes_back_as_it_was(site, bench):
     first, second = FloodAlerts(site), FloodAlerts(site)
     bench(first)(forecast(10, 0.6))

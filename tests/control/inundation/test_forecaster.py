@@ -9,7 +9,7 @@ import pytest
 
 from causeway.events import Quality, ReadingsObserved
 from causeway.site import load_site
-from control.inundation.forecaster import NS, Forecaster
+from control.inundation.forecaster import NS, QUIET_MEMBERS, Forecaster
 from control.inundation.model import DrainageModel
 from control.inundation.tide_outlook import tide_outlook
 
@@ -45,10 +45,38 @@ def tell(forecaster, minutes, rain_mm_h, stage_m=0.4, without=()):
     return BEGINS_NS + minutes[-1] * 60 * NS
 
 
-def test_a_dry_evening_floods_nothing_and_is_not_run_by_all_members(forecaster):
-    forecast, gauges = forecaster.issue(tell(forecaster, range(30), 0.0))
-    assert (forecast.streets, gauges, forecast.faults) == ((), [], ())
+def test_a_dry_evening_floods_nothing_and_is_not_run_by_all_members(tmp_path):
+    site = load_site(CITY)
+    model = DrainageModel((CITY / "drainage.inp").read_text())
+    many = Forecaster(site, model, tide_outlook(site), tmp_path, members=QUIET_MEMBERS + 3)
+    forecast, gauges = many.issue(tell(many, range(30), 0.0))
+    assert (forecast.streets, forecast.faults) == ((), ())
+    assert forecast.members == QUIET_MEMBERS
     assert forecast.inputs.startswith("rain 6 of 6 gauges, tide 1 of 1, levels 0 of")
+    (river,) = gauges
+    assert river.point == "tg-phu-an/stage_m"
+    assert river.values[0] == pytest.approx(0.4, abs=0.1)
+    assert river.lead_s[-1] > 5 * 3_600
+
+
+def test_a_member_that_cannot_go_on_starts_again_from_another(forecaster, tmp_path):
+    forecaster.issue(tell(forecaster, range(10), 0.0))
+    (tmp_path / "member-1.hsf").write_bytes(b"no state")
+    forecast, _ = forecaster.issue(tell(forecaster, range(10, 15), 60.0))
+    assert forecast.members == MEMBERS
+    assert (tmp_path / "member-1.hsf").stat().st_size > 1_000
+
+
+def test_a_silent_gauge_is_made_up_for_by_the_others(tmp_path):
+    """Not by rain that is 0 where it stands."""
+    site = load_site(CITY)
+    model = DrainageModel((CITY / "drainage.inp").read_text())
+    wet = []
+    for name, without in (("all", ()), ("one less", ("rg-thi-nghe/rain_mm_h",))):
+        one = Forecaster(site, model, tide_outlook(site), tmp_path / name, members=MEMBERS)
+        at_ns = tell(one, range(30), 80.0, stage_m=1.2, without=without)
+        wet.append(float(one.run(at_ns).depth_m.max(axis=1).mean()))
+    assert wet[1] == pytest.approx(wet[0], rel=0.1)
 
 
 def test_a_cloudburst_on_a_high_tide_is_forecast_before_its_water_is_there(forecaster):

@@ -90,6 +90,12 @@ def test_minutes_that_nobody_saw_were_not_dry():
     assert new > 1.3 * old
 
 
+def test_a_gauge_that_falls_silent_in_a_shower_is_not_dry():
+    rain = shower(*np.linspace(5, 60, 30))
+    rain[-7:] = np.nan
+    assert np.median(ahead(rain)[:, 0, 0]) > 25.0
+
+
 def test_without_rain_none_is_made_and_without_gauges_it_may_rain_anywhere():
     rng = np.random.default_rng(RNG_SEED)
     assert nowcast(minutes(0, 0), (0, 1), LEAD_S, 30, rng).max() == 0.0

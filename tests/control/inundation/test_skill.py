@@ -115,6 +115,20 @@ def test_a_gauge_that_is_silent_or_bad_when_the_time_comes_tells_nothing(told):
     assert told.depth(120, 0.2)[0].issued_at_ns == BEGINS_NS
 
 
+def test_a_score_whose_time_was_missed_is_dropped(told):
+    told.depth(0, 0.2)
+    told.at(0, forecast(0))
+    assert told.depth(24 * 60, 0.2) == []
+
+
+def test_a_warning_that_stays_warns_of_the_next_flood_from_the_last_ones_end(told):
+    told.at(10, alert(2))
+    told.at(35, water(2))
+    told.at(60, water(0))
+    (hit,) = told.at(200, water(2))
+    assert hit.lead_s == 140 * 60
+
+
 def test_a_flood_that_was_warned_of_is_a_hit_with_its_lead(told):
     told.at(10, alert(2))
     assert told.at(35, water(2)) == [
