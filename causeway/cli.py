@@ -33,7 +33,7 @@ CITIES = ROOT / "sims" / "cities"
 SCENARIOS = ROOT / "sims" / "scenarios"
 DEMO_DATA = Path("var") / "demo"
 DEMO_RUNS_KEPT = 3
-BENCHMARKS = ("store", "replay", "modbus", "wall", "detectors", "ingest", "safety")
+BENCHMARKS = ("store", "replay", "modbus", "wall", "detectors", "ingest", "safety", "overland")
 
 
 class Unusable(Exception):
@@ -230,6 +230,12 @@ def _eval_drainage(options: argparse.Namespace) -> int:
         runs=options.runs,
         seed=options.seed,
         **_compared(options),
+    )
+
+
+def _eval_overland(options: argparse.Namespace) -> int:
+    return _eval(
+        options, "benchmarks.inundation.evaluation", cases=tuple(options.cases), data=options.data
     )
 
 
@@ -579,6 +585,14 @@ def _add_eval_detectors(kinds: Commands) -> None:
     what = "a folder for the table, the numbers and the plot (PNG and SVG)"
     forecast.add_argument("--out", type=Path, metavar="FOLDER", help=what)
     forecast.add_argument("--json", action="store_true")
+
+    overland = kinds.add_parser("overland", help="the UK Environment Agency's 2D flood tests")
+    overland.set_defaults(run=_eval_overland)
+    what = "2, 4 (both by default) or 8A, which needs --data"
+    overland.add_argument("cases", nargs="*", default=("2", "4"), metavar="TEST", help=what)
+    what = "the folder of 8A's data set, with any LISFLOOD-FP .stage file to compare with"
+    overland.add_argument("--data", type=Path, metavar="FOLDER", help=what)
+    overland.add_argument("--json", action="store_true")
 
     tide = kinds.add_parser("tide", help="level forecasts at tide gauges, on their records")
     tide.set_defaults(run=_eval_tide)

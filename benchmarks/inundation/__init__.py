@@ -1,0 +1,1 @@
+"""What `causeway eval overland` runs: the UK Environment Agency's tests of 2D flood models."""
