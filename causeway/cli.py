@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     from causeway.app import Address
     from causeway.centre import Summary
+    from causeway.site import LonLat
 
 ROOT = Path(__file__).parent.parent
 CITIES = ROOT / "sims" / "cities"
@@ -78,6 +79,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from causeway.journal import JournalError
     from causeway.servers import ServerUnusable
     from causeway.site import SiteInvalid
+    from control.inundation.network_files import ImportRefused
     from ingest.mqtt import BrokerUrlInvalid
     from sims.scenario import ScenarioInvalid
 
@@ -85,6 +87,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         Unusable,
         OptionInvalid,
         SiteInvalid,
+        ImportRefused,
         ScenarioInvalid,
         ServerUnusable,
         ChildUnstartable,
@@ -302,6 +305,25 @@ def _simulate_tide(options: argparse.Namespace) -> int:
     return 0
 
 
+def _import_swmm(options: argparse.Namespace) -> int:
+    from control.inundation.network_files import ImportOptions, import_network
+
+    if (options.crs is None) == (options.at is None):
+        raise Unusable("expected --crs EPSG:CODE (VN-2000 / TM-3 105-45: 9210), or --at LON,LAT")
+    if options.datum != "hon_dau" and options.offset_m is None:
+        raise Unusable(f"--datum {options.datum}: expected --offset-m X, metres up to Hòn Dấu")
+    asked = ImportOptions(
+        file=options.file,
+        site=options.site,
+        crs=options.crs,
+        at=options.at,
+        offset_m=options.offset_m or 0.0,
+        timezone=options.timezone,
+    )
+    import_network(asked, _say)
+    return 0
+
+
 def _compared(options: argparse.Namespace) -> dict[str, object]:
     """What all that compare controllers are asked."""
     asked: dict[str, object] = {"jobs": options.jobs, "out": options.out}
@@ -464,6 +486,15 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
+def _place(text: str) -> LonLat:
+    from causeway.site import LonLat
+
+    lon, lat = (float(part) for part in text.split(","))
+    if not (abs(lon) <= 180 and abs(lat) <= 90):
+        raise argparse.ArgumentTypeError(f"seen {text}, expected LON,LAT in degrees")
+    return LonLat(lon, lat)
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
@@ -506,6 +537,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_eval(commands)
     _add_fit(commands)
+    _add_import(commands)
     _add_children(commands)
     return parser
 
@@ -695,6 +727,26 @@ def _add_picture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-cameras", action="store_true", help="draw no pictures")
     what = "draw none of this camera, for which the centre has another source"
     parser.add_argument("--elsewhere", action="append", default=[], metavar="CAMERA", help=what)
+
+
+def _add_import(commands: Commands) -> None:
+    bring = commands.add_parser("import", help="what others have of the city, into a site")
+    kinds = bring.add_subparsers(required=True, metavar="WHAT")
+    swmm = kinds.add_parser("swmm", help="a drainage network, from a SWMM project")
+    swmm.set_defaults(run=_import_swmm)
+    swmm.add_argument("file", type=Path, metavar="FILE.inp")
+    what = "the site's folder; made, with a site.toml, where there is none"
+    swmm.add_argument("--site", type=Path, required=True, metavar="DIR", help=what)
+    what = "what its coordinates are in: EPSG:9210 (VN-2000 / TM-3 105-45), EPSG:4326 (degrees)"
+    swmm.add_argument("--crs", metavar="CODE", help=what)
+    what = "they are in no grid: its middle is there, in metres (feet where [MAP] says so)"
+    swmm.add_argument("--at", type=_place, metavar="LON,LAT", help=what)
+    what = "what its levels are above; another than hon_dau needs --offset-m"
+    swmm.add_argument("--datum", required=True, metavar="NAME", help=what)
+    what = "metres to add to its levels, so that they are above Hòn Dấu"
+    swmm.add_argument("--offset-m", type=float, metavar="X", help=what)
+    what = "of a site that is made (default: Asia/Ho_Chi_Minh)"
+    swmm.add_argument("--timezone", default="Asia/Ho_Chi_Minh", metavar="ZONE", help=what)
 
 
 def _add_children(commands: Commands) -> None:

@@ -291,12 +291,26 @@ class DrainageNode(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Conduit(Struct, frozen=True, forbid_unknown_fields=True):
-    """A sewer or canal reach between two nodes."""
+    """A reach between two nodes, or what of a model lets water pass there.
+
+    `flow_m3s` is a pump's greatest. A pump or gate that can be commanded is a `Pump` or `Gate`.
+    """
 
     id: str
     from_node: str
     to_node: str
-    kind: Literal["sewer", "canal"] = "sewer"
+    kind: Literal["sewer", "canal", "pump", "orifice", "weir", "outlet"] = "sewer"
+    bends: tuple[LonLat, ...] = ()
+    flow_m3s: float | None = None
+
+
+class Catchment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ground that drains to a node, or by others to it."""
+
+    id: str
+    node: str | None
+    area_ha: float
+    outline: tuple[LonLat, ...] = ()
 
 
 class Water(Struct, frozen=True, forbid_unknown_fields=True):
@@ -413,6 +427,7 @@ class Site(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
+    catchments: tuple[Catchment, ...] = ()
     arterials: tuple[Arterial, ...] = ()
     tides: tuple[TideModel, ...] = ()
     drainage_model: str | None = None
@@ -450,6 +465,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("circuit", "circuits", LightingCircuit),
     ("node", "nodes", DrainageNode),
     ("conduit", "conduits", Conduit),
+    ("catchment", "catchments", Catchment),
     ("water", "waters", Water),
     ("place", "places", Place),
     ("tide_levels", "tide_levels", TideLevels),
@@ -686,6 +702,7 @@ def _named(site: Site) -> Iterator[tuple[str, Struct]]:
         site.circuits,
         site.nodes,
         site.conduits,
+        site.catchments,
         site.waters,
     ):
         for thing in things:
@@ -727,6 +744,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
         *((p, "station", p.station, stations) for p in site.pumps),
         *((c, "from_node", c.from_node, nodes) for c in site.conduits),
         *((c, "to_node", c.to_node, nodes) for c in site.conduits),
+        *((c, "node", c.node, nodes) for c in site.catchments),
         *((t, "gauge", t.gauge, gauges) for t in site.tide_levels),
         *((t, "gauge", t.gauge, gauges) for t in site.tides),
         *((s, "segments", x, segments) for s in site.signs for x in s.segments),

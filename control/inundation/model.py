@@ -77,7 +77,7 @@ class DrainageModel:
     """A project as it was read: what forecasting has to know of it, and its text for a run."""
 
     def __init__(self, text: str) -> None:
-        self._sections = dict(_sections(text))
+        self._sections = dict(sections_of(text))
         options = {r.words[0].upper(): r.words[-1].upper() for r in self._rows("OPTIONS")}
         units = options.get("FLOW_UNITS", "CFS")
         if units != "CMS":
@@ -140,7 +140,7 @@ class DrainageModel:
     def _places(self) -> tuple[LonLat | None, ...]:
         places: dict[str, LonLat] = {}
         for row in self._rows("SYMBOLS"):
-            lon, lat = _numbers(row, 1, 3)
+            lon, lat = numbers(row, 1, 3)
             if abs(lon) > 180 or abs(lat) > 90:
                 raise ModelInvalid(row.line, f"{lon:g}, {lat:g}: expected degrees, east and north")
             places[row.words[0]] = LonLat(lon, lat)
@@ -150,10 +150,10 @@ class DrainageModel:
         curves = self._curves()
         manhole_m2 = float(self._options.get("MIN_SURFAREA", MANHOLE_M2)) or MANHOLE_M2
         for row in self._rows("JUNCTIONS"):
-            (invert_m,) = _numbers(row, 1, 2)
+            (invert_m,) = numbers(row, 1, 2)
             yield row.words[0], Surface(invert_m, np.zeros(1), np.array([manhole_m2]))
         for row in self._rows("STORAGE"):
-            invert_m, depth_m = _numbers(row, 1, 3)
+            invert_m, depth_m = numbers(row, 1, 3)
             yield row.words[0], Surface(invert_m, *_surface(row, depth_m, curves, manhole_m2))
 
     def _curves(self) -> dict[str, list[tuple[float, float]]]:
@@ -191,7 +191,8 @@ class Member(NamedTuple):
         return f"[OPTIONS]\n{rows}\n\n{self.body}{report}"
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[Row]]]:
+def sections_of(text: str) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of each section, named in capitals; comments and empty lines are left out."""
     found: dict[str, list[Row]] = {}
     section: list[Row] | None = None
     for number, line in enumerate(text.splitlines(), 1):
@@ -222,7 +223,8 @@ def _believed(
     return tuple(changed)
 
 
-def _numbers(row: Row, first: int, end: int) -> list[float]:
+def numbers(row: Row, first: int, end: int) -> list[float]:
+    """Some columns of a row; raises ModelInvalid."""
     try:
         if len(row.words) < end:
             raise ValueError
@@ -245,7 +247,7 @@ def _surface(
         depths, surfaces = np.array(curve).T
         return depths, np.maximum(surfaces, manhole_m2)
     if kind == "FUNCTIONAL":
-        a, b, c = _numbers(row, 5, 8)
+        a, b, c = numbers(row, 5, 8)
         depths = np.linspace(0.0, max(depth_m, 1e-3), 20)
         return depths, np.maximum(a * depths**b + c, manhole_m2)
     return np.zeros(1), np.array([manhole_m2])

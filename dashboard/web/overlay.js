@@ -2,7 +2,7 @@
 // the selection (over them). Also tells what is under the pointer. Nothing here decides; the tables do.
 import { roadWidthPx, trace } from "./base.js";
 import { at } from "./labels.js";
-import { CLOSED, FLOOD, PAPER, SELECT, TRAFFIC, font } from "./palette.js";
+import { CLOSED, FLOOD, NETWORK, PAPER, SELECT, TRAFFIC, font } from "./palette.js";
 import { alarmOf, assets, depthLevel, peek, replayAt, replayDepths, selected } from "./state.js";
 import * as symbols from "./symbols.js";
 import { cm } from "./words.js";
@@ -19,11 +19,15 @@ export class Overlay {
     this.segments = new Map(site.segments.map((s) => [s.id, s]));
     this.streetGauge = new Map(site.gauges.filter((g) => g.kind === "street").map((g) => [g.segment, g.id]));
     this.pumpsOf = new Map(site.stations.map((s) => [s.id, site.pumps.filter((p) => p.station === s.id)]));
+    const nodeAt = new Map(site.nodes.map((n) => [n.id, n.at]));
+    this.reaches = site.conduits.map(({ kind, from_node, to_node, bends }) => (
+      { kind, line: [nodeAt.get(from_node), ...bends, nodeAt.get(to_node)] }));
   }
 
   draw(c, lit, hovered) {
     this.hits = [];
     this.plates = new Map();
+    this.drawNetwork(c);
     const wet = this.drawWater(c);
     this.drawChosen(c, selected.value, SELECT, 3);
     if (hovered && hovered !== selected.value) this.drawChosen(c, hovered, "rgba(15, 63, 99, 0.55)", 2);
@@ -198,6 +202,37 @@ export class Overlay {
     if (depthLevel(worst) <= w.level) return "";
     const lead = w.forecast.lead_s[w.forecast.v.indexOf(worst)];
     return `▲ ${cm(worst)} cm · ${Math.round(lead / 60)}′`;
+  }
+
+  // --- drainage -----------------------------------------------------------------------------------
+
+  // Catchments, reaches and nodes, from closer than the whole city; always where there are no roads to see.
+  drawNetwork(c) {
+    const { view, site } = this;
+    if (site.segments.length && view.depth <= MIDDLE) return;
+    c.setLineDash([2, 3]);
+    c.strokeStyle = NETWORK;
+    c.lineWidth = 0.8;
+    for (const { outline } of site.catchments) {
+      if (!outline.length || !this.seen(...view.project(...outline[0]), 400)) continue;
+      trace(c, [...outline, outline[0]], view);
+      c.stroke();
+    }
+    c.setLineDash([]);
+    for (const { kind, line } of this.reaches) {
+      const ends = [line[0], line.at(-1)].map((p) => view.project(...p));
+      if (!ends.some((p) => this.seen(...p, 400))) continue;
+      trace(c, line, view);
+      c.lineWidth = kind === "canal" ? 2.2 : 1.2;
+      c.stroke();
+      if (kind !== "sewer" && kind !== "canal") {
+        symbols.passage(c, (ends[0][0] + ends[1][0]) / 2, (ends[0][1] + ends[1][1]) / 2, 4, kind, NETWORK);
+      }
+    }
+    for (const { at: place, kind } of site.nodes) {
+      const [x, y] = view.project(...place);
+      if (this.seen(x, y)) symbols.node(c, x, y, kind === "manhole" ? 1.8 : 3.2, kind, NETWORK);
+    }
   }
 
   // --- assets -------------------------------------------------------------------------------------

@@ -72,6 +72,28 @@ export function gate(c, x, y, size, opening) {
   if (opening === null || opening === undefined) question(c, x, y, size);
 }
 
+// A drainage node: a storage is a square, an outfall a triangle, a manhole a dot.
+export function node(c, x, y, size, kind, ink) {
+  c.beginPath();
+  if (kind === "storage") c.rect(x - size, y - size, 2 * size, 2 * size);
+  else if (kind === "outfall") {
+    c.moveTo(x - size, y - size);
+    c.lineTo(x + size, y - size);
+    c.lineTo(x, y + size);
+    c.closePath();
+  } else c.arc(x, y, size, 0, 2 * Math.PI);
+  c.fillStyle = ink;
+  c.fill();
+}
+
+// What lets water pass between two nodes: a pump is a circle, all else a gate.
+export function passage(c, x, y, size, kind, ink) {
+  c.beginPath();
+  if (kind === "pump") c.arc(x, y, size, 0, 2 * Math.PI);
+  else c.rect(x - size, y - size / 2, 2 * size, size);
+  outlined(c, PAPER, ink, 1.2);
+}
+
 export function question(c, x, y, size) {
   c.font = font(Math.max(10, size * 1.5), 700);
   c.textAlign = "center";

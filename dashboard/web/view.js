@@ -117,5 +117,6 @@ export function boundsOf(site) {
   };
   for (const segment of site.segments) segment.line.forEach(take);
   for (const list of [site.gauges, site.gates, site.stations]) list.forEach((thing) => take(thing.at));
+  if (west > east) site.nodes.forEach((node) => take(node.at)); // a drainage network alone
   return [west, south, east, north];
 }
