@@ -304,6 +304,13 @@ class Conduit(Struct, frozen=True, forbid_unknown_fields=True):
     flow_m3s: float | None = None
 
 
+class StreetDrain(Struct, frozen=True, forbid_unknown_fields=True):
+    """The node that takes a road segment's water, where the segment itself names none."""
+
+    segment: str
+    node: str
+
+
 class Catchment(Struct, frozen=True, forbid_unknown_fields=True):
     """Ground that drains to a node, or by others to it."""
 
@@ -428,6 +435,7 @@ class Site(Struct, frozen=True, kw_only=True):
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
     catchments: tuple[Catchment, ...] = ()
+    street_drains: tuple[StreetDrain, ...] = ()
     arterials: tuple[Arterial, ...] = ()
     tides: tuple[TideModel, ...] = ()
     drainage_model: str | None = None
@@ -466,6 +474,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("node", "nodes", DrainageNode),
     ("conduit", "conduits", Conduit),
     ("catchment", "catchments", Catchment),
+    ("street_drain", "street_drains", StreetDrain),
     ("water", "waters", Water),
     ("place", "places", Place),
     ("tide_levels", "tide_levels", TideLevels),
@@ -529,6 +538,7 @@ def load_site(folder: Path) -> Site:
             _read_whole(folder, head.drainage_model, faults, digest)
     if head is None or faults:
         raise SiteInvalid(folder, faults)
+    tables["segment"] = [_drained(entry, tables["street_drain"]) for entry in tables["segment"]]
     site = Site(
         id=head.id,
         name=head.name,
@@ -551,6 +561,17 @@ def load_site(folder: Path) -> Site:
     if faults:
         raise SiteInvalid(folder, faults)
     return site
+
+
+def _drained(entry: _Entry, drains: list[_Entry]) -> _Entry:
+    """A road segment with the node that a [[street_drain]] gives it."""
+    segment = entry.value
+    assert isinstance(segment, RoadSegment)
+    for drain in drains:
+        assert isinstance(drain.value, StreetDrain)
+        if segment.node is None and drain.value.segment == segment.id:
+            return entry._replace(value=msgspec.structs.replace(segment, node=drain.value.node))
+    return entry
 
 
 def _read_file(
@@ -745,6 +766,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
         *((c, "from_node", c.from_node, nodes) for c in site.conduits),
         *((c, "to_node", c.to_node, nodes) for c in site.conduits),
         *((c, "node", c.node, nodes) for c in site.catchments),
+        *((d, "segment", d.segment, segments) for d in site.street_drains),
         *((t, "gauge", t.gauge, gauges) for t in site.tide_levels),
         *((t, "gauge", t.gauge, gauges) for t in site.tides),
         *((s, "segments", x, segments) for s in site.signs for x in s.segments),

@@ -13,10 +13,19 @@ Laws of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
-from causeway.site import Catchment, Conduit, DrainageNode, LonLat
+from causeway.site import (
+    Catchment,
+    Conduit,
+    DrainageNode,
+    LonLat,
+    RoadSegment,
+    StreetDrain,
+    apart_m,
+)
 from control.inundation.model import LINKS, NODES, ModelInvalid, Row, numbers, sections_of
 
 FEET = 0.3048
@@ -31,6 +40,8 @@ OPEN = ("RECT_OPEN", "TRAPEZOIDAL", "TRIANGULAR", "PARABOLIC", "POWER", "IRREGUL
 KINDS = {"PUMPS": "pump", "ORIFICES": "orifice", "WEIRS": "weir", "OUTLETS": "outlet"}
 UNSAID = "*"  # an ideal pump's curve, a catchment's missing gage
 CORNERS_MIN = 3
+DRAINS_M = 50.0  # inlets stand 25 to 50 m apart: a farther manhole takes another street's water
+LANE_M = 3.5
 
 Where = Callable[[float, float], LonLat]
 
@@ -50,6 +61,25 @@ class Network(NamedTuple):
     nodes: tuple[DrainageNode, ...]
     conduits: tuple[Conduit, ...]
     catchments: tuple[Catchment, ...]
+
+
+def street_drains(
+    nodes: Iterable[DrainageNode], segments: Iterable[RoadSegment]
+) -> tuple[tuple[StreetDrain, ...], dict[str, float]]:
+    """The manhole next to each segment's low point, and the road surface that drains to each."""
+    manholes = [node for node in nodes if node.kind == "manhole"]
+    drains = []
+    surfaces_m2: dict[str, float] = {}
+    for segment in segments:
+        if not manholes:
+            break
+        near = min(manholes, key=lambda node: apart_m(node.at, segment.low_point))
+        if apart_m(near.at, segment.low_point) <= DRAINS_M:
+            length_m = sum(apart_m(a, b) for a, b in pairwise(segment.line))
+            surface_m2 = length_m * segment.lanes * LANE_M
+            surfaces_m2[near.id] = surfaces_m2.get(near.id, 0.0) + surface_m2
+            drains.append(StreetDrain(segment.id, near.id))
+    return tuple(drains), surfaces_m2
 
 
 def site_id(kind: str, name: str) -> str:

@@ -19,9 +19,24 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 from swmm.toolkit import solver
 
-from causeway.site import ID, LonLat, SiteInvalid, apart_m, load_site
+from causeway.site import (
+    ID,
+    LonLat,
+    RoadSegment,
+    SiteInvalid,
+    StreetDrain,
+    apart_m,
+    load_site,
+)
 from control.inundation.model import DrainageModel, ModelInvalid, sections_of
-from control.inundation.network import FEET, Network, NetworkInvalid, Where, read_network
+from control.inundation.network import (
+    FEET,
+    Network,
+    NetworkInvalid,
+    Where,
+    read_network,
+    street_drains,
+)
 from control.inundation.project import site_project
 
 ASSETS, PROJECT, SITE = "drainage.toml", "drainage.inp", "site.toml"
@@ -66,10 +81,12 @@ def import_network(asked: ImportOptions, say: Say) -> Network:
     if faults:
         raise ImportRefused(asked.file, [f"{line}: {why}" for line, why in sorted(faults)])
     _sized(asked.file, network)
-    files = {ASSETS: _assets(network, asked.file.name)}
+    segments = _undrained(asked.site)
+    drains, streets_m2 = street_drains(network.nodes, segments)
+    files = {ASSETS: _assets(network, drains, asked.file.name)}
     lacking = "its flows are not in CMS: the forecast needs a project in metres and m³/s"
     if network.units == "CMS":
-        files[PROJECT] = site_project(text, where, asked.offset_m)
+        files[PROJECT] = site_project(text, where, asked.offset_m, streets_m2)
         lacking = _lacking(files[PROJECT])
         if lacking:
             del files[PROJECT]
@@ -78,11 +95,22 @@ def import_network(asked: ImportOptions, say: Say) -> Network:
     counts = (network.nodes, network.conduits, network.catchments)
     nodes, conduits, catchments = map(len, counts)
     say(f"{asked.site / ASSETS}: {nodes} nodes, {conduits} conduits, {catchments} catchments")
+    if segments:
+        say(f"{len(drains)} of {len(segments)} road segments drain to a manhole within reach")
     if PROJECT in files:
         say(f"{asked.site / PROJECT}: the forecast's model")
     else:
         say(f"no forecast: {lacking}")
     return network
+
+
+def _undrained(folder: Path) -> tuple[RoadSegment, ...]:
+    """Road segments that name no node of their own; none where there is no site yet."""
+    if not (folder / SITE).exists():
+        return ()
+    site = load_site(folder)
+    given = {drain.segment for drain in site.street_drains}
+    return tuple(s for s in site.segments if s.node is None or s.id in given)
 
 
 def _where(asked: ImportOptions, text: str) -> Where:
@@ -178,9 +206,14 @@ def _lacking(project: str) -> str:
     return ""
 
 
-def _assets(network: Network, source: str) -> str:
+def _assets(network: Network, drains: tuple[StreetDrain, ...], source: str) -> str:
     tables = [f"# The drainage network of {source}, brought in by `causeway import swmm`.\n"]
-    for key, things in zip(("node", "conduit", "catchment"), network[1:], strict=True):
+    for key, things in (
+        ("node", network.nodes),
+        ("conduit", network.conduits),
+        ("catchment", network.catchments),
+        ("street_drain", drains),
+    ):
         for thing in things:
             rows = msgspec.to_builtins(thing).items()
             told = [

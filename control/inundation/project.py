@@ -1,12 +1,14 @@
 """Writes a SWMM project as a site's own: its names the site's ids, its levels above the datum.
 
 In comes the text of an .inp file that `network.py` took, in CMS; out goes the text that
-`model.py` reads and the forecast runs. Nothing else in it changes.
+`model.py` reads and the forecast runs. Where streets drain to a junction, the water that it spills
+stands on them until it can drain (SWMM's ponding), so that the junction's head is the street's
+water level; without such streets nothing else changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from causeway.site import LonLat
@@ -36,17 +38,22 @@ OFFSETS = {"CONDUITS": (5, 6), "ORIFICES": (4,), "WEIRS": (4,), "OUTLETS": (3,)}
 RULE_NODES = ("NODE",)
 RULE_LINKS = ("LINK", "CONDUIT", "PUMP", "ORIFICE", "WEIR", "OUTLET")
 LEFT_OUT = ("REPORT", "BACKDROP", "MAP", "TAGS", "PROFILES", "LABELS")
+NO_STREETS: Mapping[str, float] = {}
+PONDED = 5  # the column of [JUNCTIONS] with the surface that water stands on, in m²
 PLACES = ("COORDINATES", "VERTICES", "POLYGONS", "SYMBOLS")
 
 
-def site_project(text: str, where: Where, offset_m: float = 0.0) -> str:
-    """The project, rewritten."""
+def site_project(
+    text: str, where: Where, offset_m: float = 0.0, streets_m2: Mapping[str, float] = NO_STREETS
+) -> str:
+    """The project, rewritten; `streets_m2` is the road surface that drains to each node."""
     sections = dict(sections_of(text))
     names = _Names(sections)
     shifted = dict(LEVELS)
     options = {r.words[0].upper(): r.words[-1].upper() for r in sections.get("OPTIONS", [])}
     if options.get("LINK_OFFSETS") == "ELEVATION":
         shifted |= OFFSETS
+    ponds = options.get("ALLOW_PONDING") == "YES"
     parts = []
     for section, rows in sections.items():
         if section in LEFT_OUT:
@@ -56,6 +63,11 @@ def site_project(text: str, where: Where, offset_m: float = 0.0) -> str:
             for words in names.renamed(section, rows)
             for words in [_raised(words, _levels(section, words, shifted), offset_m)]
         ]
+        if streets_m2 and section == "JUNCTIONS":
+            written = [_ponding(row.split(), streets_m2, ponds) for row in written]
+        elif streets_m2 and section == "OPTIONS":
+            written = [row for row in written if not row.upper().startswith("ALLOW_PONDING")]
+            written.append("ALLOW_PONDING YES")
         parts.append(f"[{section}]\n" + "\n".join(written) + "\n\n")
     return "".join(parts)
 
@@ -99,6 +111,16 @@ def _rule(words: list[str]) -> list[str]:
             word = site_id(LINK, word)
         renamed.append(word)
     return renamed
+
+
+def _ponding(words: list[str], streets_m2: Mapping[str, float], ponds: bool) -> str:
+    """A junction that spills onto its streets; others keep spilling as the project has it."""
+    words += ["0"] * (PONDED + 1 - len(words))
+    if words[0] in streets_m2:
+        words[PONDED] = f"{streets_m2[words[0]]:.0f}"
+    elif not ponds:
+        words[PONDED] = "0"
+    return " ".join(words)
 
 
 def _levels(section: str, words: list[str], shifted: dict[str, tuple[int, ...]]) -> tuple[int, ...]:

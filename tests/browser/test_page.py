@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 Pixels = NDArray[np.uint8]
 FLOOD = "FLOOD-rd-nhc-5"
 WATER = (198, 186, 169)  # BGR, as base.js has them
+SEWER = (150, 127, 91)  # as palette.js has it
 MAIN_ROAD = (248, 248, 247)
 RED = (47, 18, 196)
 
@@ -77,6 +78,15 @@ async def test_the_map_draws_water_roads_and_floods(look: Look) -> None:
     await drawn(page, ".map", WATER, 0.03)
     await drawn(page, ".map", MAIN_ROAD, 0.003)
     assert colours(await pixels(page, ".map")) > 300
+
+
+async def test_close_up_the_map_draws_the_drainage_network(look: Look) -> None:
+    page = await look.page()
+    assert share_of(await pixels(page, ".map"), SEWER) < 0.0002
+    for _ in range(3):
+        await page.get_by_text("+", exact=True).first.click()
+    await drawn(page, ".map", SEWER, 0.0004)
+    assert look.complaints == []
 
 
 async def test_without_webgl_the_canvas_draws_the_same_city(look: Look) -> None:

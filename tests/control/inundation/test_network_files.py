@@ -162,6 +162,62 @@ def test_levels_above_another_plane_are_raised(small, tmp_path):
     assert [n.invert_m for n in load_site(tmp_path / "site").nodes] == [1.17, 0.67, 0.17]
 
 
+ROAD = """
+[[segment]]
+id = "rd-one"
+name = ""
+line = [[106.6935, 10.7684], [106.6955, 10.7684]]
+lanes = 2
+speed_limit_km_h = 50
+low_point = [106.6936, 10.7685]
+low_point_m = 3.0
+
+[[segment]]
+id = "rd-far"
+name = ""
+line = [[106.71, 10.77], [106.72, 10.77]]
+lanes = 2
+speed_limit_km_h = 50
+low_point = [106.71, 10.77]
+low_point_m = 3.0
+"""
+STORM = """
+import sys
+from swmm.toolkit import shared_enum as kinds, solver
+solver.swmm_open(sys.argv[1], sys.argv[2] + ".rpt", sys.argv[2] + ".out")
+solver.swmm_start(0)
+node = solver.project_get_index(kinds.ObjectType.NODE, "n-a")
+deep = 0.0
+for minute in range(240):
+    solver.node_set_total_inflow(node, 2.0 if minute < 60 else 0.0)
+    solver.swmm_stride(60)
+    deep = max(deep, solver.node_get_result(node, kinds.NodeResult.HEAD) - 3.0)
+left = solver.node_get_result(node, kinds.NodeResult.HEAD) - 3.0
+lost = solver.system_get_routing_totals()
+solver.swmm_end(); solver.swmm_close()
+print(deep, left, lost.flooding, lost.pctError)
+"""
+
+
+def test_what_a_plain_manhole_spills_stands_on_its_street_and_drains_again(small, tmp_path, capsys):
+    folder = tmp_path / "site"
+    small.write_text(SMALL.replace("B 0.5 2.0", "B 0.5 9.0"))  # spills nothing
+    bring(small, folder, "--crs", "9210")
+    (folder / "roads.toml").write_text(ROAD)
+    head = (folder / "site.toml").read_text()
+    (folder / "site.toml").write_text(head.replace("include = [", 'include = ["roads.toml",'))
+    for _ in range(2):  # again: the same
+        assert bring(small, folder, "--crs", "9210") == 0
+        assert "1 of 2 road segments" in capsys.readouterr().err
+    assert {s.id: s.node for s in load_site(folder).segments} == {"rd-one": "n-a", "rd-far": None}
+    argv = [sys.executable, "-c", STORM, str(folder / "drainage.inp"), str(tmp_path / "run")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    deep_m, left_m, flooding, off = map(float, done.stdout.split()[-4:])
+    surface_m2 = 218.7 * 2 * 3.5
+    assert 0.3 < deep_m < 2.0 * 3600 / surface_m2
+    assert left_m < 0.01 and flooding < 1e-3 and abs(off) < 1.0
+
+
 def heads(file, scratch):
     argv = [sys.executable, "-c", HEADS, str(file), str(scratch)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
