@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 
 from causeway.cli import main
+from causeway.events import Quality, ReadingsObserved
 from causeway.site import load_site
+from control.inundation.forecaster import NS, Forecaster
+from control.inundation.model import DrainageModel
+from control.inundation.tide_outlook import tide_outlook
 
 ROOT = Path(__file__).parents[3]
 NETWORKS = ROOT.parent / "shared" / "data" / "drainage"
 CITY = ROOT / "sims" / "cities" / "saigon"
+BEGINS_NS = 1_762_424_400 * NS
 SMALL = """\
 [OPTIONS]
 FLOW_UNITS CMS
@@ -216,6 +221,51 @@ def test_what_a_plain_manhole_spills_stands_on_its_street_and_drains_again(small
     surface_m2 = 218.7 * 2 * 3.5
     assert 0.3 < deep_m < 2.0 * 3600 / surface_m2
     assert left_m < 0.01 and flooding < 1e-3 and abs(off) < 1.0
+
+
+CATCHMENT = """
+[RAINGAGES]
+G1 INTENSITY 0:05 1.0 TIMESERIES none
+[TIMESERIES]
+none 0:00 0
+[SUBCATCHMENTS]
+S1 G1 A 20 80 500 0.5 0
+[SUBAREAS]
+S1 0.013 0.1 1 3 25 OUTLET
+[INFILTRATION]
+S1 75 5 4 7 0
+[SYMBOLS]
+G1 603000 1191000
+"""
+
+
+def test_the_forecast_runs_on_what_was_brought_in_and_floods_its_street(small, tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for path in CITY.glob("*.*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "roads.toml").write_text((CITY / "roads.toml").read_text() + ROAD)
+    small.write_text(SMALL + CATCHMENT)
+    assert bring(small, folder, "--crs", "9210") == 0
+    site = load_site(folder)
+    model = DrainageModel((folder / "drainage.inp").read_text())
+    forecaster = Forecaster(site, model, tide_outlook(site), tmp_path / "runs", members=3)
+    assert forecaster.streets == ("rd-one",)
+    rain = tuple(f"{g.id}/rain_mm_h" for g in site.gauges if g.kind == "rain")
+    for minute in range(40):
+        at_ns = BEGINS_NS + minute * 60 * NS
+        forecaster.take(
+            ReadingsObserved(
+                source="test",
+                points=rain,
+                observed_at_ns=(at_ns,) * len(rain),
+                values=(90.0 + minute % 2,) * len(rain),
+                qualities=(Quality.GOOD,) * len(rain),
+            )
+        )
+    forecast, _ = forecaster.issue(at_ns)
+    (street,) = forecast.streets
+    assert street.segment == "rd-one" and street.peak_cm > 20
 
 
 def heads(file, scratch):
