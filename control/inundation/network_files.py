@@ -40,6 +40,7 @@ from control.inundation.network import (
 from control.inundation.project import site_project
 
 ASSETS, PROJECT, SITE = "drainage.toml", "drainage.inp", "site.toml"
+BROUGHT = "brought in by `causeway import swmm`"
 SHOWN_FAULTS = 20
 WIDE_M, NARROW_M = 500_000.0, 10.0  # what is wider or narrower was read by another grid
 
@@ -72,6 +73,8 @@ def import_network(asked: ImportOptions, say: Say) -> Network:
     """Bring it in; says what came and what the forecast lacks. Raises ImportRefused."""
     text = asked.file.read_text(encoding="utf-8-sig", errors="replace")
     where = _where(asked, text)
+    for name in (ASSETS, PROJECT):
+        _only_ours(asked.site / name)
     faults = _by_swmm(asked.file)
     try:
         network = read_network(text, where, asked.offset_m)
@@ -86,7 +89,8 @@ def import_network(asked: ImportOptions, say: Say) -> Network:
     files = {ASSETS: _assets(network, drains, asked.file.name)}
     lacking = "its flows are not in CMS: the forecast needs a project in metres and m³/s"
     if network.units == "CMS":
-        files[PROJECT] = site_project(text, where, asked.offset_m, streets_m2)
+        project = site_project(text, where, asked.offset_m, streets_m2)
+        files[PROJECT] = f";; {asked.file.name}, {BROUGHT}\n{project}"
         lacking = _lacking(files[PROJECT])
         if lacking:
             del files[PROJECT]
@@ -102,6 +106,14 @@ def import_network(asked: ImportOptions, say: Say) -> Network:
     else:
         say(f"no forecast: {lacking}")
     return network
+
+
+def _only_ours(path: Path) -> None:
+    """Refuses to write over what was not brought in."""
+    if path.exists() and BROUGHT not in path.read_text(errors="replace").partition("\n")[0]:
+        raise ImportRefused(
+            path, ["1: another network stands here; expected none, or one to renew"]
+        )
 
 
 def _undrained(folder: Path) -> tuple[RoadSegment, ...]:
@@ -207,7 +219,7 @@ def _lacking(project: str) -> str:
 
 
 def _assets(network: Network, drains: tuple[StreetDrain, ...], source: str) -> str:
-    tables = [f"# The drainage network of {source}, brought in by `causeway import swmm`.\n"]
+    tables = [f"# {source}, {BROUGHT}\n"]
     for key, things in (
         ("node", network.nodes),
         ("conduit", network.conduits),
@@ -247,10 +259,10 @@ def _site_toml(asked: ImportOptions, network: Network, forecasts: bool) -> str:
     if f'"{ASSETS}"' not in text:
         text = re.sub(r"(?m)^include\s*=\s*\[", f'include = [\n    "{ASSETS}",\n', text, count=1)
     if f'"{ASSETS}"' not in text:
-        text = re.sub(r"(?m)^\[site\]\s*$", f'[site]\ninclude = ["{ASSETS}"]', text, count=1)
-    text = re.sub(r"(?m)^drainage_model\s*=.*\n", "", text)
+        text = re.sub(r"(?m)^\[site\].*$", f'[site]\ninclude = ["{ASSETS}"]', text, count=1)
     if forecasts:
-        text = re.sub(r"(?m)^\[site\]\s*$", f'[site]\ndrainage_model = "{PROJECT}"', text, count=1)
+        text = re.sub(r"(?m)^drainage_model\s*=.*\n", "", text)
+        text = re.sub(r"(?m)^\[site\].*$", f'[site]\ndrainage_model = "{PROJECT}"', text, count=1)
     return text
 
 

@@ -66,6 +66,16 @@ def network(name):
     return path
 
 
+def city(folder):
+    """The demo city without its own drainage model."""
+    folder.mkdir()
+    for path in CITY.glob("*.toml"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    head = (folder / "site.toml").read_text()
+    (folder / "site.toml").write_text(head.replace('drainage_model = "drainage.inp"\n', ""))
+    return folder
+
+
 def bring(file, folder, *more, datum="hon_dau"):
     return main(["import", "swmm", str(file), "--site", str(folder), "--datum", datum, *more])
 
@@ -107,15 +117,22 @@ def test_without_a_grid_the_middle_is_put_at_a_place(small, tmp_path):
 
 
 def test_a_city_that_has_roads_keeps_all_it_has(small, tmp_path):
-    folder = tmp_path / "site"
-    folder.mkdir()
-    for path in CITY.glob("*.*"):
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = city(tmp_path / "site")
     assert bring(small, folder, "--crs", "9210") == 0
     before, after = load_site(CITY), load_site(folder)
     assert len(after.nodes) == len(before.nodes) + 3
     assert after.segments == before.segments and after.points == before.points
     assert after.drainage_model == "drainage.inp"
+
+
+@pytest.mark.parametrize("name", ["drainage.inp", "drainage.toml"])
+def test_a_network_that_was_not_brought_in_is_not_written_over(small, tmp_path, capsys, name):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / name).write_text("another's\n")
+    assert bring(small, folder, "--crs", "9210") == 2
+    assert f"{name}:1: another network stands here" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_a_site_that_would_not_be_whole_is_left_as_it_was(small, tmp_path, capsys):
@@ -240,10 +257,7 @@ G1 603000 1191000
 
 
 def test_the_forecast_runs_on_what_was_brought_in_and_floods_its_street(small, tmp_path):
-    folder = tmp_path / "site"
-    folder.mkdir()
-    for path in CITY.glob("*.*"):
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = city(tmp_path / "site")
     (folder / "roads.toml").write_text((CITY / "roads.toml").read_text() + ROAD)
     small.write_text(SMALL + CATCHMENT)
     assert bring(small, folder, "--crs", "9210") == 0
