@@ -28,6 +28,7 @@ OVERLAP_MAX = 0.5
 INSIDE_MAX = 0.7  # of the smaller box: a part of the other thing
 RIDER_SHARE = 0.3  # of a person's width above a motorbike: its rider
 FAR_SHARE = 0.5  # of the frame's width and height
+RIM_PX = 4.0  # so near to the edge of that part a box is cut by it
 SMALL_PX = 24.0  # of the network's input: smaller vehicles are looked at again
 PAD = 114
 
@@ -67,7 +68,8 @@ class Network:
         if far is not None:
             top, left = far
             bottom, right = top + round(height * FAR_SHARE), left + round(width * FAR_SHARE)
-            found.append(self._look(frame.pixels[top:bottom, left:right], (left, top)))
+            near = self._look(frame.pixels[top:bottom, left:right], (left, top))
+            found.append(near[~_cut(near, (left, top, right, bottom), (width, height))])
         boxes = np.concatenate(found)
         return _sightings(_one_each(boxes), scale)
 
@@ -139,6 +141,20 @@ def _far_end(view: View | None, height: int, width: int, scale: float) -> tuple[
     top = round(height * min(max(centre[1] - FAR_SHARE / 2, 0.0), 1.0 - FAR_SHARE))
     left = round(width * min(max(centre[0] - FAR_SHARE / 2, 0.0), 1.0 - FAR_SHARE))
     return top, left
+
+
+def _cut(
+    boxes: NDArray[np.float32], part: tuple[int, int, int, int], whole: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Which boxes end where the part of the frame does, left, top, right, bottom, and it goes on.
+
+    Half of a vehicle looks like a sure one; the look at the whole frame has all of it.
+    """
+    left, top, right, bottom = part
+    cut = (left > 0) & (boxes[:, 0] < left + RIM_PX)
+    cut |= (top > 0) & (boxes[:, 1] < top + RIM_PX)
+    cut |= (right < whole[0]) & (boxes[:, 2] > right - RIM_PX)
+    return np.asarray(cut | ((bottom < whole[1]) & (boxes[:, 3] > bottom - RIM_PX)), np.bool_)
 
 
 def _one_each(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
