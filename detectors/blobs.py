@@ -22,6 +22,8 @@ SPLIT_WIDTHS = 1.5  # of what passes there: from then on it may be two
 VALLEY_RATIO = 0.6  # of the lower shoulder's height
 SMALL_RATIO = 0.3  # of what passes there: a motorbike is 0.8 m wide, a lorry 2.5
 MOVING_MIN = 0.3  # of a blob: an even side of a vehicle shows no movement
+PARTS_SIZE = 1.3  # of the height of what passes there: two, one behind the other, are higher
+COLUMN_SHARE = 0.6  # of the wider one's width
 BLOBS_MAX = 80
 
 
@@ -64,16 +66,46 @@ def _cuts(columns: NDArray[np.int64]) -> list[int]:
     return [0, valley, width]
 
 
-def fused(blobs: list[Sighting], seen: list[Sighting], scene: Scene) -> list[Sighting]:
+def fused(
+    blobs: list[Sighting], seen: list[Sighting], scene: Scene, view: View | None
+) -> list[Sighting]:
     """What a network has seen, and of what moves, what it has not: no vehicle is in both.
 
     What stands and is no thing to the network is a fault of the background's.
     """
+    if view is not None:
+        seen = _whole(blobs, seen, view)
     sure = [s for s in seen if s.score >= SURE]
     others = [blob for blob in blobs if not any(_within(blob, s) for s in sure)]
     others = [blob for blob in others if _moving_share(blob, scene) >= MOVING_MIN]
     doubtful = [s for s in seen if s.score < SURE and not any(_within(b, s) for b in others)]
     return sure + others + doubtful
+
+
+def _whole(blobs: list[Sighting], seen: list[Sighting], view: View) -> list[Sighting]:
+    """With one sighting for parts, one above the other, of what moves as one and is one in size.
+
+    A rider in a cape is a car to a network, and the wheel below another motorbike.
+    """
+    for blob in blobs:
+        size = view.size(blob.foot)
+        if size is None or blob.height > PARTS_SIZE * size[1]:
+            continue
+        parts = [s for s in seen if s.score >= SURE and _in_column(s, blob)]
+        if len(parts) > 1:
+            lowest = max(parts, key=lambda s: (s.kind != "person", s.foot))
+            score = max(s.score for s in parts)
+            seen = [s for s in seen if s not in parts]
+            seen.append(blob._replace(score=score, kind=lowest.kind))
+    return seen
+
+
+def _in_column(part: Sighting, blob: Sighting) -> bool:
+    """Whether it is in the blob and takes most of its width."""
+    left = max(part.x - part.width / 2, blob.x - blob.width / 2)
+    right = min(part.x + part.width / 2, blob.x + blob.width / 2)
+    inside = blob.foot - blob.height <= part.foot - part.height / 2 <= blob.foot
+    return inside and right - left >= COLUMN_SHARE * max(part.width, blob.width)
 
 
 def _moving_share(blob: Sighting, scene: Scene) -> float:

@@ -1,8 +1,8 @@
 """Decides when a track has passed the line at which vehicles are counted.
 
 In come tracks; out go the numbers. A track counts once, when it is confirmed and its way so far
-has gone over the line in the direction in which others drive there; what comes against it is
-`wrong_way.py`'s.
+has gone over the line in its direction, or in the reverse on a road that is driven both ways; who
+comes against the others elsewhere is `wrong_way.py`'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from detectors.tracks import Track
 from detectors.view import CountLine, View
 
 MOVED_SIZES = 1.0  # what has not moved by its own size may only have trembled on the line
-ALONG = 0.5  # cosine: within 60 degrees of how the others drive
+ALONG = 0.5  # cosine: within 60 degrees of the line's direction
 
 
 class Counting:
@@ -28,7 +28,7 @@ class Counting:
         line = view.line
         if line is None:
             return 0
-        passed = [t for t in tracks if t.number not in self._counted and _passed(t, line, view)]
+        passed = [t for t in tracks if t.number not in self._counted and _passed(t, line)]
         for track in passed:
             self._counted[track.number] = None
         live = {t.number for t in tracks}
@@ -37,7 +37,7 @@ class Counting:
         return len(passed)
 
 
-def _passed(track: Track, line: CountLine, view: View) -> bool:
+def _passed(track: Track, line: CountLine) -> bool:
     if not track.confirmed:
         return False
     first, last = track.places[0], track.places[-1]
@@ -47,5 +47,5 @@ def _passed(track: Track, line: CountLine, view: View) -> bool:
         return False
     if line.side(first.x, first.middle) * line.side(last.x, last.middle) >= 0:
         return False
-    way = view.direction(last.x, last.middle)
-    return way.x * dx + way.y * dy >= ALONG * moved
+    along = (line.x * dx + line.y * dy) / moved
+    return along >= ALONG or (line.both and along <= -ALONG)

@@ -55,7 +55,7 @@ class Traffic:
         found = sightings(scene, self.view)
         if self._network is not None:
             seen = self._network.sightings(frame, scene.scale, self.view)
-            found = fused(found, [unshifted(s, scene.shift) for s in seen], scene)
+            found = fused(found, [unshifted(s, scene.shift) for s in seen], scene, self.view)
         tracks = self.tracks.see(found, scene.at_ns)
         events: list[AnyEvent] = []
         for track in self.tracks.ended:

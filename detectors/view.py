@@ -25,6 +25,8 @@ CELL_PX = 10
 MOVED_SIZES = 2.0  # a track that has not moved by twice its own size tells no direction
 WAITED_S = 3.0
 STOOD_SIZES = 0.25  # of its size: what has not moved further has stood
+BOTH_SHARE = 0.1  # of those who pass the line its way: fewer the other way are riders against it
+ALIKE_AREAS = 2.5
 SAME_WAY = 0.5  # cosine of 60 degrees
 DEPTH_RATIO = 0.3  # of a length on the road, seen 17 degrees from above
 WAYS_MAX = 400  # are remembered one by one
@@ -54,11 +56,15 @@ UNKNOWN = Direction(0.0, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class CountLine:
-    """The places p with p . (x, y) = at; (x, y) is the direction of travel, a unit vector."""
+    """The places p with p . (x, y) = at; (x, y) is the direction of travel, a unit vector.
+
+    `both` says whether others come over it the other way.
+    """
 
     x: float
     y: float
     at: float
+    both: bool = False
 
     def side(self, x: float, y: float) -> float:
         """Pixels beyond the line."""
@@ -164,11 +170,11 @@ class View:
             others += along < -SAME_WAY
         return alike, others
 
-    def waits(self, x: float, y: float) -> bool:
-        """Whether vehicles are wont to stand there for a while and drive on."""
+    def waits(self, x: float, y: float, times: int = 1) -> bool:
+        """Whether vehicles have stood there for a while and driven on, so many times."""
         row, column = int(y // CELL_PX), int(x // CELL_PX)
         near = self.waited[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        return bool(near.max(initial=0.0) >= 1)
+        return bool(near.max(initial=0.0) >= times)
 
     def _learn_waiting(self, places: Sequence[Place]) -> None:
         """Where it stood for `WAITED_S` before it moved on by its own size."""
@@ -178,7 +184,8 @@ class View:
             if _net([places[start], place]) <= STOOD_SIZES * size:
                 continue
             stood_s = (places[n - 1].at_ns - places[start].at_ns) / 1e9
-            if stood_s >= WAITED_S and _net([places[start], places[-1]]) >= size:
+            drove = _net([places[start], places[-1]]) >= size
+            if stood_s >= WAITED_S and drove and _alike(places[start], place):
                 for row, column in self._between(places[start], places[start]):
                     self.waited[row, column] += 1
             start = n
@@ -199,10 +206,13 @@ class View:
         return np.asarray(full[: self.shape[0], : self.shape[1]], np.bool_)
 
     def on_road(self, x: float, y: float) -> bool:
-        """Whether as many have passed there, or in a cell beside it."""
+        """Whether as many have passed there, or in a cell beside it, or left and right of it.
+
+        What has been seen for a short while has driven on some lanes only.
+        """
         row, column = int(y // CELL_PX), int(x // CELL_PX)
-        near = self.tracks[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        return bool(near.max(initial=0.0) >= ROAD_TRACKS)
+        near = self.tracks[max(0, row - 1) : row + 2].max(axis=0, initial=0.0) >= ROAD_TRACKS
+        return bool(near[: column + 2].any() and near[max(0, column - 1) :].any())
 
     def driven(self, x: float, y: float) -> bool:
         """Whether as many have passed just there."""
@@ -262,9 +272,10 @@ class View:
         good = np.flatnonzero(sizes >= BEST_RATIO * sizes.max())
         runs = np.split(good, np.flatnonzero(np.diff(good) > 1) + 1)
         run = max(runs, key=lambda r: float(sizes[r].max()))
-        return CountLine(
-            float(main[0]), float(main[1]), float((tried[run[0]] + tried[run[-1]]) / 2)
-        )
+        at = float((tried[run[0]] + tried[run[-1]]) / 2)
+        over = [int(a[-1] > at) - int(a[0] > at) for a in alongs]
+        both = over.count(-1) >= max(KNOWN_TRACKS, BOTH_SHARE * over.count(1))
+        return CountLine(float(main[0]), float(main[1]), at, both)
 
     def _is_whole(self, place: Place) -> bool:
         """Whether the picture's edge does not cut it."""
@@ -294,6 +305,11 @@ class View:
 def _net(places: Sequence[Place]) -> float:
     first, last = places[0], places[-1]
     return math.hypot(last.x - first.x, last.middle - first.middle)
+
+
+def _alike(a: Place, b: Place) -> bool:
+    """Whether one thing may have both sizes: a driver who walks from a car has not its own."""
+    return 1 / ALIKE_AREAS <= (a.width * a.height) / (b.width * b.height) <= ALIKE_AREAS
 
 
 def _line_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

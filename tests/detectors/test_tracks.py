@@ -75,6 +75,62 @@ def test_each_vehicle_that_crosses_the_line_counts_once():
     assert counting.total == 2
 
 
+def counted(view, vx):
+    """What is counted of one that drives over the picture."""
+    counting, tracks = Counting(), Tracks(view.expected)
+    for live in driven(tracks, straight(10 if vx > 0 else WIDTH - 10, 90, vx), 48):
+        counting.see([*live, *tracks.ended], view)
+    return counting.total
+
+
+def test_who_comes_alone_against_the_others_is_not_counted():
+    view = view_of([(90, 6.0)] * 4 + [(90, -6.0)])
+    assert (counted(view, 6.0), counted(view, -6.0)) == (1, 0)
+
+
+def test_a_road_that_is_driven_both_ways_is_counted_both_ways():
+    view = view_of([(90, 6.0)] * 4 + [(120, -6.0)] * 3)
+    assert (counted(view, 6.0), counted(view, -6.0)) == (1, 1)
+
+
+def test_what_lies_between_driven_lanes_is_road():
+    view = View(HEIGHT, WIDTH)
+    for number, x in enumerate((80, 80, 230, 230)):
+        tracks = Tracks()
+        for _ in driven(tracks, lambda n, x=x: [(x, 40 + 3 * n)], 40, NS * (1 + 60 * number)):
+            pass
+        for track in tracks.live:
+            view.learn(track)
+    assert view.on_road(155, 100)
+    assert not view.on_road(20, 100)
+    assert not view.on_road(300, 100)
+
+
+def stood(view, size_after):
+    """One that stands for four seconds and drives on with another size."""
+    tracks = Tracks()
+    for n in range(60):
+        x, size = (100, (40, 30)) if n < 40 else (100 + 5 * (n - 40), size_after)
+        live = tracks.see([Sighting(x, 90, *size)], NS + n * STEP_NS)
+    assert len(live) == 1
+    view.learn(live[0])
+
+
+def test_where_one_stood_and_drove_on_vehicles_wait():
+    view = View(HEIGHT, WIDTH)
+    stood(view, (40, 30))
+    assert view.waits(100, 75)
+    assert not view.waits(100, 75, times=2)
+    stood(view, (40, 30))
+    assert view.waits(100, 75, times=2)
+
+
+def test_a_driver_who_walks_from_a_car_makes_no_place_to_wait():
+    view = View(HEIGHT, WIDTH)
+    stood(view, (10, 28))
+    assert not view.waits(100, 75)
+
+
 def test_what_trembles_on_the_line_is_not_counted():
     view = view_of([(90, 6.0)] * 4)
     at = view.line.at
