@@ -1,9 +1,9 @@
 """Decides whether a road is jammed, from the vehicles on it: congestion within seconds.
 
 In come tracks, the camera's `View` and the scene; out go incidents of kind congestion. Jammed is a
-road on which many vehicles are and most of them creep. Where vehicles are wont to wait and drive on
-again that is a red signal's queue, and must last longer than one. `congestion.py` says the same
-from the picture alone, of a road whose vehicles cannot be told apart.
+road on which many vehicles are and most of them creep. Where vehicles have waited more than once
+and driven on that is a red signal's queue, and must last longer than one. `congestion.py` says the
+same from the picture alone, of a road whose vehicles cannot be told apart.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ CREEPING_SHARE = 0.7
 HOLD_S = 5.0
 WAITING_HOLD_S = 90.0
 WAITING_SHARE = 0.5  # of the creeping ones stand where vehicles are wont to wait
+WONT_TIMES = 2  # one queue that has driven on may have been the jam
 OVER_S = 2.0
 ENDS_S = 10.0
 HEIGHT_PX_MIN = 6.0
@@ -42,7 +43,7 @@ class Queueing:
             self._open.seen(0, scene.at_ns)
         else:
             self._jammed_s = max(0.0, self._jammed_s - scene.dt_s)
-        waiting = sum(view.waits(t.x, t.middle) for t in creeping)
+        waiting = sum(view.waits(t.x, t.middle, WONT_TIMES) for t in creeping)
         hold_s = WAITING_HOLD_S if waiting > WAITING_SHARE * len(creeping) else HOLD_S
         events: list[AnyEvent] = []
         if self._jammed_s >= hold_s:

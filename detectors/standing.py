@@ -32,6 +32,7 @@ MARKS_MIN = 2
 ABRUPT_H_S = 4.0  # heights a second lost in one: 6 m/s2, more than a driver brakes by choice
 CAME_SIZES = 1.0  # it drove here: it was not here from the start
 UNLIKE_SPEED = 1.0  # sizes a second between two that touch
+LEVEL_SHARE = 0.4  # of the lower one's height: their feet are as far away
 NEAR_SIZES = 3.0  # people so near belong to it
 HEIGHT_PX_MIN = 10.0  # of the reduced picture: what is smaller cannot be told from noise
 ENDS_S = 8.0
@@ -45,6 +46,7 @@ class _Stand:
     foot: float
     since_ns: int
     came: bool
+    from_road: bool = False  # it was on the road when it last moved
     fast_h_s: float = 0.0  # before it stood
     touched_ns: int = 0
     passed: dict[int, None] = field(default_factory=dict)
@@ -60,17 +62,18 @@ class Standing:
 
     def see(self, tracks: list[Track], view: View, scene: Scene) -> list[AnyEvent]:
         tracks = [t for t in tracks if t.confirmed and t.height >= HEIGHT_PX_MIN]
-        self._follow(tracks, scene.at_ns)
+        self._follow(tracks, view, scene.at_ns)
         events: list[AnyEvent] = []
         standing = [t for t in tracks if self._stood_s(t, scene.at_ns) >= 1.0]
         moving = [t for t in tracks if self._stood_s(t, scene.at_ns) < 1.0]
         for track in standing:
             stand = self._stands[track.number]
-            if track.kind == "person" or not _at_road(track, view):
+            at_road = _at_road(track, view)
+            if track.kind == "person" or not (at_road or stand.from_road):
                 continue
             self._see_passing(track, stand, moving)
             stood_s = self._stood_s(track, scene.at_ns)
-            marks = self._marks(track, stand, tracks, scene.at_ns)
+            marks = self._marks(track, stand, tracks, view, scene.at_ns)
             box = box_of(track, scene.road.shape)
             waits = view.waits(track.x, track.middle)
             if stood_s >= CRASHED_S and len(marks) >= MARKS_MIN and not waits:
@@ -80,7 +83,7 @@ class Standing:
                 )  # fmt: skip
             alone = not any(_queues(track, other) for other in standing if other is not track)
             after_s = WAITING_S if waits else STOPPED_S
-            if stood_s >= after_s and len(stand.passed) >= PASSED_MIN and alone:
+            if at_road and stood_s >= after_s and len(stand.passed) >= PASSED_MIN and alone:
                 why = f"still for {stood_s:.0f} s while {len(stand.passed)} others drove past"
                 confidence = min(0.95, 0.6 + 0.05 * len(stand.passed))
                 events += self._stopped.begin(
@@ -100,7 +103,7 @@ class Standing:
         """Whether it has stood for so long."""
         return self._stood_s(track, at_ns) >= seconds
 
-    def _follow(self, tracks: list[Track], at_ns: int) -> None:
+    def _follow(self, tracks: list[Track], view: View, at_ns: int) -> None:
         kept: dict[int, _Stand] = {}
         for track in tracks:
             stand = self._stands.get(track.number)
@@ -110,7 +113,10 @@ class Standing:
                 came = math.hypot(track.x - first.x, track.foot - first.foot) >= CAME_SIZES * size
                 stand = _Stand(track.x, track.foot, at_ns, came)
             elif math.hypot(track.x - stand.x, track.foot - stand.foot) > STOOD_SIZES * size:
-                stand = _Stand(track.x, track.foot, at_ns, True, _fast(track), stand.touched_ns)
+                stand = _Stand(
+                    track.x, track.foot, at_ns, True, _at_road(track, view), _fast(track),
+                    stand.touched_ns,
+                )  # fmt: skip
             if any(_touch(track, other) for other in tracks if other is not track):
                 stand.touched_ns = at_ns
             kept[track.number] = stand
@@ -127,7 +133,9 @@ class Standing:
             if near and other.kind != "person" and _speed(other) >= PASSING_SPEED:
                 stand.passed[other.number] = None
 
-    def _marks(self, track: Track, stand: _Stand, tracks: list[Track], at_ns: int) -> list[str]:
+    def _marks(
+        self, track: Track, stand: _Stand, tracks: list[Track], view: View, at_ns: int
+    ) -> list[str]:
         if not stand.came:
             return []
         marks = []
@@ -141,7 +149,8 @@ class Standing:
             apart = math.hypot(other.x - track.x, other.foot - track.foot)
             there = self._stands.get(other.number)
             together = there is not None and abs(there.since_ns - stand.since_ns) <= MARKS_S * NS
-            if other.kind == "person" and apart < NEAR_SIZES * _size(track):
+            walks = other.kind == "person" and view.driven(other.x, other.foot - 1.0)
+            if walks and apart < NEAR_SIZES * _size(track):
                 marks.append("people are on the road beside it")
                 break
             pair = together and there is not None and there.came and _against(track, other)
@@ -192,5 +201,7 @@ def _against(track: Track, other: Track) -> bool:
 def _touch(track: Track, other: Track) -> bool:
     if not _against(track, other) or other.kind == "person":
         return False
+    if abs(track.foot - other.foot) > LEVEL_SHARE * min(track.height, other.height):
+        return False  # one hides the other
     apart = math.hypot(track.vx - other.vx, track.vy - other.vy)
     return apart >= UNLIKE_SPEED * max(_size(track), _size(other))

@@ -112,6 +112,44 @@ def test_two_that_run_into_each_other_and_stay_are_a_collision():
     assert IncidentKind.COLLISION in {i.kind for i in found}
 
 
+def bus_stop(people_foot, passer_foot):
+    """One pulls up, people stand near it, and another drives past."""
+
+    def at(n):
+        bus = car(min(40 + 6 * n, 160))
+        people = [car(150 + 12 * k, people_foot, "person") for k in range(2)]
+        return [bus, *people, car(10 + 6 * max(0, n - 5), passer_foot)]
+
+    return at
+
+
+def test_who_drives_past_a_vehicle_that_stops_at_a_kerb_with_people_is_no_collision():
+    found, _ = said(Standing("c"), learnt(), bus_stop(people_foot=140, passer_foot=99), 80)
+    assert IncidentKind.COLLISION not in {i.kind for i in found}
+
+
+def test_one_that_comes_to_rest_beside_the_road_after_a_blow_is_a_collision():
+    def crash(n):
+        struck = [car(110 + min(n, 14) * 3, 90 + 4 * max(0, min(n, 25) - 11))]
+        people = [car(150, 91, "person")] if n > 14 else []
+        return [*struck, car(20 + 9 * min(n, 12), foot=91), *people]
+
+    found, _ = said(Standing("c"), learnt(), crash, 90)
+    assert IncidentKind.COLLISION in {i.kind for i in found}
+
+
+def test_a_first_queue_may_be_a_jam_and_a_place_where_many_waited_is_not():
+    row = [20 + 35 * k for k in range(8)]
+
+    def jammed(times):
+        view = learnt()
+        view.waited[:] = times
+        return said(Queueing("c"), view, lambda n: [car(x + 0.2 * n) for x in row], 90)[0]
+
+    assert [i.kind for i in jammed(1)] == [IncidentKind.CONGESTION]
+    assert jammed(2) == []
+
+
 def test_a_person_on_the_carriageway_is_told_and_one_beside_it_is_not():
     on_road = said(Walking("c"), learnt(), lambda n: [car(100 + n, 88, "person")], 50)[0]
     beside = said(Walking("c"), learnt(), lambda n: [car(100 + n, 160, "person")], 50)[0]
