@@ -126,7 +126,7 @@ class View:
             self.sum_x[row, column] += x
             self.sum_y[row, column] += y
             self.sum_speed[row, column] += speed
-        whole = [p for p in places if self._is_whole(p)]
+        whole = [p for p in places if self.whole(p)]
         if len(whole) >= 2:
             self._ways.append(np.array([[p.x, p.middle, max(p.width, p.height)] for p in whole]))
         self._sizes.append((middle.foot, middle.width, middle.height))
@@ -169,6 +169,12 @@ class View:
             alike += along > SAME_WAY
             others += along < -SAME_WAY
         return alike, others
+
+    def whole(self, place: Place) -> bool:
+        """Whether the picture's edge does not cut it."""
+        height, width = self.shape
+        left, top = place.x - place.width / 2, place.foot - place.height
+        return left > 1 and top > 1 and left + place.width < width - 1 and place.foot < height - 1
 
     def waits(self, x: float, y: float, times: int = 1) -> bool:
         """Whether vehicles have stood there for a while and driven on, so many times."""
@@ -276,12 +282,6 @@ class View:
         over = [int(a[-1] > at) - int(a[0] > at) for a in alongs]
         both = over.count(-1) >= max(KNOWN_TRACKS, BOTH_SHARE * over.count(1))
         return CountLine(float(main[0]), float(main[1]), at, both)
-
-    def _is_whole(self, place: Place) -> bool:
-        """Whether the picture's edge does not cut it."""
-        height, width = self.shape
-        left, top = place.x - place.width / 2, place.foot - place.height
-        return left > 1 and top > 1 and left + place.width < width - 1 and place.foot < height - 1
 
     def _between(self, a: Place, b: Place) -> set[tuple[int, int]]:
         """The cells that it has covered on its way."""

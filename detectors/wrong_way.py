@@ -21,13 +21,14 @@ from detectors.reports import Open, box_of
 from detectors.tracks import Place, Track
 from detectors.view import View
 
-OVER_S = 1.0  # its way is judged over so long
+OVER_S = (1.0, 2.5)  # its way is judged over so long: of a slow one, longer
 MOVED_SIZES = 0.75  # by so many of its sizes it must have moved meanwhile
+PLACES_MIN = 3
 STRAIGHT_RATIO = 0.6
 OTHERS_MIN = 3  # so many have passed the other way: by chance, of two ways, 1 in 8
 OTHERS_SHARE = 0.75  # of all that have passed there
 REACH_PX_MIN = 20.0  # of the reduced picture; else a vehicle's own size, half a lane to each side
-GROWTH_MAX = 1.6  # of its area from one picture to the next
+GROWTH_MAX = 2.0  # of its area from one picture to the next
 JUMPS_SHARE = 0.25  # of the pictures: network and movement draw different boxes
 SAID_S = 0.5  # for so long, of pictures in which track and flow agree
 ENDS_S = 3.0
@@ -51,13 +52,12 @@ class WrongWay:
             if not _against(track, view):
                 kept[track.number] = max(0.0, before_s - scene.dt_s)
                 continue
-            if not self._flows(track, scene):
+            if not self._flows(track, view, scene):
                 kept[track.number] = before_s
                 continue
             kept[track.number] = before_s + scene.dt_s
             if kept[track.number] >= SAID_S:
-                path = [p for p in track.places if p.at_ns >= track.since(OVER_S).at_ns]
-                others = view.passed(path, *_way(track), _reach(track))[1]
+                others = view.passed(_path(track, view), *_way(track, view), _reach(track))[1]
                 events += self._open.begin(
                     track.number,
                     track.places[0].at_ns,
@@ -73,7 +73,7 @@ class WrongWay:
         self._for_s = {}
         return self._open.lose(at_ns, why)
 
-    def _flows(self, track: Track, scene: Scene) -> bool:
+    def _flows(self, track: Track, view: View, scene: Scene) -> bool:
         """Whether the picture within its box moves as the track does."""
         height, width = scene.grey.shape
         rim = max(4, round(track.height / 2))
@@ -91,19 +91,17 @@ class WrongWay:
         before = np.ascontiguousarray(scene.grey_before[rows, columns])
         flow = self._flow.calc(before, now, np.zeros((*now.shape, 2), np.float32))
         x, y = float(np.median(flow[..., 0][there])), float(np.median(flow[..., 1][there]))
-        way = _way(track)
+        way = _way(track, view)
         return x * way[0] + y * way[1] >= FLOW_PX_MIN
 
 
 def _against(track: Track, view: View) -> bool:
     if not track.confirmed or track.missed_s > 0 or track.height < HEIGHT_PX_MIN:
         return False
-    then = track.since(OVER_S)
-    dx, dy = track.x - then.x, track.middle - then.middle
-    moved = math.hypot(dx, dy)
+    path = _path(track, view)
+    dx, dy, moved = _moved(path)
     if moved < MOVED_SIZES * max(track.width, track.height):
         return False
-    path = [p for p in track.places if p.at_ns >= then.at_ns]
     steps = sum(math.hypot(b.x - a.x, b.middle - a.middle) for a, b in pairwise(path))
     if moved < STRAIGHT_RATIO * steps or not _keeps_size(path):
         return False
@@ -122,8 +120,25 @@ def _reach(track: Track) -> float:
     return max(REACH_PX_MIN, track.width, track.height)
 
 
-def _way(track: Track) -> tuple[float, float]:
-    then = track.since(OVER_S)
-    dx, dy = track.x - then.x, track.middle - then.middle
-    moved = math.hypot(dx, dy) or 1.0
-    return dx / moved, dy / moved
+def _path(track: Track, view: View) -> list[Place]:
+    """Where it was lately: what the picture's edge cuts grows as it comes in, and stays there."""
+    path: list[Place] = []
+    for over_s in OVER_S:
+        since_ns = track.since(over_s).at_ns
+        path = [p for p in track.places if p.at_ns >= since_ns and view.whole(p)]
+        if _moved(path)[2] >= MOVED_SIZES * max(track.width, track.height):
+            break
+    return path
+
+
+def _moved(path: list[Place]) -> tuple[float, float, float]:
+    """Right, down, and how far."""
+    if len(path) < PLACES_MIN:
+        return 0.0, 0.0, 0.0
+    dx, dy = path[-1].x - path[0].x, path[-1].middle - path[0].middle
+    return dx, dy, math.hypot(dx, dy)
+
+
+def _way(track: Track, view: View) -> tuple[float, float]:
+    dx, dy, moved = _moved(_path(track, view))
+    return dx / (moved or 1.0), dy / (moved or 1.0)

@@ -8,6 +8,7 @@ Amounts are drawn from a seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 
@@ -21,6 +22,7 @@ from causeway.frame import EncodedFrame, Frame
 from causeway.site import Camera
 from detectors.camera_health import HealthOfCamera
 from detectors.jpeg import decoded
+from detectors.tracks import Track
 from detectors.view import View
 from detectors.watch import CameraWatch
 
@@ -92,13 +94,26 @@ def _broken(pixels: Picture, fault: str, amount: float) -> Picture | None:
 
 
 def wrong_way_found(clip: Clip, camera: Camera, view: View, background: Picture) -> float | None:
-    """Seconds of the clip played backwards until wrong way was said."""
+    """Seconds until wrong way was said of the clip played backwards, since something drives there.
+
+    An empty road at the clip's end is no delay of the detector's.
+    """
     frames = [f for _, f in zip(range(FRAMES_MAX), clip.pictures(), strict=False)]
     watch = CameraWatch(camera, view, background)
+    drives_since_s: float | None = None
     for number, frame in enumerate(reversed(frames)):
         at_s = number * clip.step_s
         events = watch.see(Frame(frame.camera, round((1_000 + at_s) * NS), frame.pixels))
+        if drives_since_s is None and any(_drives(t) for t in watch.traffic.tracks.live):
+            drives_since_s = at_s
         for event in events:
             if isinstance(event, IncidentDetected) and event.kind is IncidentKind.WRONG_WAY:
-                return round(at_s, 2)
+                return round(at_s - (drives_since_s or 0.0), 2)
     return None
+
+
+def _drives(track: Track) -> bool:
+    """Whether it has moved by its own size."""
+    first = track.places[0]
+    moved = math.hypot(track.x - first.x, track.middle - first.middle)
+    return track.confirmed and moved > max(track.width, track.height)

@@ -66,6 +66,20 @@ def test_who_drives_against_the_others_is_told_once():
     assert [i.kind for i in found] == [IncidentKind.WRONG_WAY]
 
 
+def test_a_slow_one_that_drives_against_the_others_is_told():
+    found, _ = said(WrongWay("c"), learnt(), lambda n: [car(300 - n)], 60, shift_px=-1)
+    assert [i.kind for i in found] == [IncidentKind.WRONG_WAY]
+
+
+def test_what_comes_in_over_the_edge_is_judged_as_soon_as_it_is_whole():
+    def comes_in(n):
+        shown = max(1, min(20, 5 * n))
+        return [Sighting(320 - 5 * n + shown / 2, 90, shown, 15, 0.9, "car")]
+
+    found, _ = said(WrongWay("c"), learnt(), comes_in, 18, shift_px=-5)
+    assert [i.kind for i in found] == [IncidentKind.WRONG_WAY]
+
+
 def test_who_drives_with_the_others_is_not_told():
     found, _ = said(WrongWay("c"), learnt(), lambda n: [car(10 + 4 * n)], 50, shift_px=4)
     assert found == []
