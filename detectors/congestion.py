@@ -28,6 +28,7 @@ from detectors.motion import Mask, Scene
 
 NS = 1_000_000_000
 MEASURE_S = 5.0
+SPEED_EVERY_S = 0.5  # flow of the whole picture is the dearest thing here
 FULL_RATIO = 0.40  # of the road under vehicles: seen in free traffic 0.10 to 0.39
 SLOW_RATIO = 0.45  # of that moving: seen in free traffic 0.52 to 0.95
 HOLD_S = 90.0  # a red signal's queue does not last so long
@@ -45,6 +46,7 @@ class _Sums:
     occupied: float = 0.0
     moving: float = 0.0
     speeds: list[float] | None = None
+    speed_at_ns: int = 0
 
 
 class Congestion:
@@ -65,7 +67,8 @@ class Congestion:
         sums.frames += 1
         sums.occupied += occupied / max(1, int(scene.road.sum()))
         sums.moving += int(driving.sum()) / occupied if occupied else 1.0
-        if driving.any():
+        if driving.any() and scene.at_ns - sums.speed_at_ns >= SPEED_EVERY_S * NS:
+            sums.speed_at_ns = scene.at_ns
             sums.speeds = [*(sums.speeds or ()), self._speed_px_s(scene, driving)]
         if scene.at_ns - sums.since_ns < MEASURE_S * NS:
             return []

@@ -90,6 +90,7 @@ class View:
         self._sizes: deque[tuple[float, float, float]] = deque(
             maxlen=WAYS_MAX
         )  # foot, width, height
+        self._all_steps: NDArray[np.float64] | None = None  # of all ways, with the way's number
         self._line: CountLine | None = None
         self._fit: tuple[float, float, float, float] | None = None
 
@@ -121,6 +122,7 @@ class View:
         self.learnt += 1
         if steps:
             self._steps.append(np.array(steps))
+            self._all_steps = None
         for (row, column), (x, y, speed) in seen.items():
             self.tracks[row, column] += 1
             self.sum_x[row, column] += x
@@ -156,19 +158,22 @@ class View:
 
         Within 60 degrees of it; what crosses is neither.
         """
+        if self._all_steps is None:
+            owners = [np.full((len(w), 1), n) for n, w in enumerate(self._steps)]
+            ways = [np.hstack([w, o]) for w, o in zip(self._steps, owners, strict=True)]
+            self._all_steps = np.concatenate(ways) if ways else np.zeros((0, 5))
         places = np.array([[p.x, p.foot] for p in path])
         # Across a way that goes sideways in the picture lies depth, which the picture shortens.
-        shortened = DEPTH_RATIO + (1.0 - DEPTH_RATIO) * abs(way_y)
-        alike = others = 0
-        for steps in self._steps:
-            apart = steps[:, None, :2] - places[None]
-            near = (np.hypot(apart[..., 0], apart[..., 1] / shortened) <= reach).any(axis=1)
-            if not near.any():
-                continue
-            along = float(np.mean(steps[near, 2] * way_x + steps[near, 3] * way_y))
-            alike += along > SAME_WAY
-            others += along < -SAME_WAY
-        return alike, others
+        reach_x_y = np.array([reach, reach * (DEPTH_RATIO + (1.0 - DEPTH_RATIO) * abs(way_y))])
+        low, high = places.min(axis=0) - reach_x_y, places.max(axis=0) + reach_x_y
+        steps = self._all_steps
+        steps = steps[((steps[:, :2] >= low) & (steps[:, :2] <= high)).all(axis=1)]
+        apart = (steps[:, None, :2] - places[None]) / reach_x_y
+        steps = steps[(np.square(apart).sum(axis=2) <= 1.0).any(axis=1)]
+        owner = steps[:, 4].astype(np.int64)
+        near = np.bincount(owner)
+        along = np.bincount(owner, steps[:, 2] * way_x + steps[:, 3] * way_y) / np.maximum(near, 1)
+        return int((along > SAME_WAY).sum()), int((along < -SAME_WAY).sum())
 
     def whole(self, place: Place) -> bool:
         """Whether the picture's edge does not cut it."""
