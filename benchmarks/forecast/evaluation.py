@@ -23,7 +23,9 @@ from benchmarks.forecast.report import Report, Told, plot, table
 from benchmarks.forecast.scoring import (
     LEADS_MIN,
     Alerts,
+    Kept,
     Points,
+    kept_of,
     points_of,
     score_alerts,
     score_observed,
@@ -144,6 +146,11 @@ def _storm(asked: Asked, progress: Callable[[int], object]) -> Done:
         for lead, points in zip(LEADS_MIN, points_of(record, issued), strict=True)
         for name, column in points._asdict().items()
     }
+    columns |= {
+        f"{lead}-kept-{name}": column
+        for lead, kept in zip(LEADS_MIN, kept_of(record, issued), strict=True)
+        for name, column in kept._asdict().items()
+    }
     np.savez_compressed(asked.points, allow_pickle=False, **columns)
     return Done(
         kind=storm.kind,
@@ -196,12 +203,15 @@ def _told(seeds: Sequence[int], done: Sequence[Done], files: Sequence[Path]) -> 
                 Points(*(columns[f"{lead}-{name}"] for name in Points._fields))
                 for lead in LEADS_MIN
             )
+            kept = tuple(
+                Kept(*(columns[f"{lead}-kept-{name}"] for name in Kept._fields))
+                for lead in LEADS_MIN
+            )
         assert one.alerts is not None
         assert one.observed is not None
         floods = one.flood_m3h, one.rules_flood_m3h
-        told.append(
-            Told(seed, one.kind, one.alerts, one.observed, points, *floods, one.issues, one.cpu_s)
-        )
+        scores = one.alerts, one.observed
+        told.append(Told(seed, one.kind, *scores, points, kept, *floods, one.issues, one.cpu_s))
     return told
 
 

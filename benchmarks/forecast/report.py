@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.forecast.scoring import (
     LEADS_MIN,
     Alerts,
+    Kept,
     Points,
     joined,
     persistence_crps,
@@ -35,7 +36,7 @@ Skill = dict[str, object]
 
 
 class Told(NamedTuple):
-    """One storm: how its alerts and its forecasts did; `points` are by lead.
+    """One storm: how its alerts and its forecasts did; `points` and `kept` are by lead.
 
     `flood_m3h` is the water on streets over time, `rules_flood_m3h` that under the PLCs alone.
     """
@@ -45,6 +46,7 @@ class Told(NamedTuple):
     alerts: Alerts
     observed: Alerts
     points: tuple[Points, ...]
+    kept: tuple[Kept, ...]
     flood_m3h: float
     rules_flood_m3h: float
     issues: int
@@ -60,16 +62,17 @@ class Report:
 
     @cached_property
     def persistence(self) -> list[list[Array]]:
-        """CRPS of persistence at the points of each storm and lead."""
-        return [
-            [
-                persistence_crps(
-                    storm.points[lead], [o.points[lead] for o in self.storms if o is not storm]
-                )
-                for lead in range(len(LEADS_MIN))
-            ]
-            for storm in self.storms
-        ]
+        """CRPS of persistence at each storm's points, by lead; a lone storm is its own past."""
+        found = []
+        for storm in self.storms:
+            others = [other for other in self.storms if other is not storm] or [storm]
+            found.append(
+                [
+                    persistence_crps(points, [other.kept[lead] for other in others])
+                    for lead, points in enumerate(storm.points)
+                ]
+            )
+        return found
 
     def of_kind(self, kind: str) -> list[int]:
         return [i for i, storm in enumerate(self.storms) if storm.kind == kind]

@@ -12,9 +12,9 @@ Definitions:
   + false).
 - CRPS (Hersbach 2000) is taken over points (issue, street, lead) at which the truth, the wettest
   member of any ensemble or the depth at issue is wet.
-- Persistence is the true depth at issue of every street, gauged or not, dressed with the errors
-  that it made at that lead in the other storms, from a dry or from a wet street, over the same
-  points; it has as many members as the ensemble.
+- Persistence is the true depth at issue of every street, gauged or not, dressed with all errors
+  that it made at that lead in the other storms, from a dry or from a wet street; it has as many
+  members as the ensemble.
 """
 
 from __future__ import annotations
@@ -63,6 +63,13 @@ class Points(NamedTuple):
     crps_m: Array
     over: Array
     open_crps_m: Array
+
+
+class Kept(NamedTuple):
+    """Of one lead, by issue and street, dry or wet: the depth at issue, and what was so later."""
+
+    now_m: Array
+    truth_m: Array
 
 
 # --- alerts --------------------------------------------------------------------------------------
@@ -162,6 +169,17 @@ def points_of(record: Record, issued: Sequence[Issued]) -> list[Points]:
     return [joined(row) for row in rows]
 
 
+def kept_of(record: Record, issued: Sequence[Issued]) -> list[Kept]:
+    """What persistence would have been dressed with after this storm, by lead."""
+    found = []
+    for lead_min in LEADS_MIN:
+        now = np.array([one.minute - 1 for one in issued], int)
+        now = now[now + lead_min < len(record.at_ns)]
+        now_m, truth_m = record.depth_m[now], record.depth_m[now + lead_min]
+        found.append(Kept(now_m.ravel(), truth_m.ravel()))
+    return found
+
+
 def joined(parts: Sequence[Points]) -> Points:
     """All points of several."""
     if not parts:
@@ -177,14 +195,14 @@ def crps(members: Array, truth: Array) -> Array:
     return np.asarray(np.abs(members - truth).mean(axis=0) - weights @ ranked)
 
 
-def persistence_crps(own: Points, others: Sequence[Points]) -> Array:
-    """Of persistence at a storm's points of one lead; without other storms by its own errors."""
-    known = joined(others) if others else own
+def persistence_crps(own: Points, past: Sequence[Kept]) -> Array:
+    """Of persistence at a storm's points of one lead, from what it missed by in the past."""
+    errors = np.concatenate([one.truth_m - one.now_m for one in past])
+    was_wet = np.concatenate([one.now_m >= SHOWN_M for one in past])
     found = np.empty(len(own.truth_m))
     for wet in (False, True):
-        errors = (known.truth_m - known.now_m)[(known.now_m >= SHOWN_M) == wet]
-        here = (own.now_m >= SHOWN_M) == wet
-        dress = np.quantile(errors, (np.arange(MEMBERS) + 0.5) / MEMBERS) if len(errors) else 0.0
+        known, here = errors[was_wet == wet], (own.now_m >= SHOWN_M) == wet
+        dress = np.quantile(known, (np.arange(MEMBERS) + 0.5) / MEMBERS) if len(known) else 0.0
         members = np.maximum(own.now_m[here] + np.reshape(dress, (-1, 1)), 0.0)
         found[here] = crps(members, own.truth_m[here])
     return found

@@ -13,8 +13,10 @@ from benchmarks.forecast.report import Report, Told, score, table
 from benchmarks.forecast.scoring import (
     LEADS_MIN,
     Alerts,
+    Kept,
     Points,
     crps,
+    kept_of,
     persistence_crps,
     points_of,
     reliability,
@@ -25,7 +27,7 @@ from benchmarks.forecast.scoring import (
 )
 from benchmarks.forecast.storms import KINDS, Condition, Storm, altered, draw
 from benchmarks.forecast.truth import Record, play
-from benchmarks.forecast.watching import watch
+from benchmarks.forecast.watching import Issued, watch
 from causeway.events import FloodAlertChanged, FloodCause
 from causeway.site import load_site
 from control.inundation.forecaster import Forecaster
@@ -141,11 +143,21 @@ def made(truth, now):
 
 
 def test_persistence_is_dressed_with_what_it_missed_by_in_other_storms():
-    own, other = made([0.5, 0.0], [0.1, 0.0]), made([0.5] * 9, [0.1] * 9)
-    wet, dry = persistence_crps(own, [other])
+    own = made([0.5, 0.0], [0.1, 0.0])
+    right = Kept(np.array([0.1] * 9 + [0.0] * 9), np.array([0.5] * 9 + [0.0] * 9))
+    wet, dry = persistence_crps(own, [right])
     assert wet == pytest.approx(0.0, abs=1e-9)
     assert dry == 0.0
-    assert persistence_crps(own, [made([0.1] * 9, [0.1] * 9)])[0] == pytest.approx(0.4)
+    still = Kept(np.array([0.1] * 9), np.array([0.1] * 9))
+    assert persistence_crps(own, [still])[0] == pytest.approx(0.4)
+
+
+def test_what_persistence_is_dressed_with_is_every_street_wet_or_dry():
+    rising = [0.01 * minute for minute in range(60)]
+    issued = [Issued(minute, None) for minute in (10, 20, 50)]
+    kept = kept_of(record(rising, [0.0] * 60), issued)[LEADS_MIN.index(15)]
+    assert kept.now_m.tolist() == pytest.approx([0.09, 0.0, 0.19, 0.0])
+    assert kept.truth_m.tolist() == pytest.approx([0.24, 0.0, 0.34, 0.0])
 
 
 def test_reliability_counts_each_point_in_one_bin():
@@ -155,7 +167,8 @@ def test_reliability_counts_each_point_in_one_bin():
 
 def told(seed, alerts):
     points = tuple(made([0.3, 0.1], [0.0, 0.1]) for _ in LEADS_MIN)
-    return Told(seed, KINDS[seed % 3], alerts, Alerts(), points, 80.0, 100.0, 3, 1.0)
+    kept = tuple(Kept(np.array([0.0, 0.1]), np.array([0.3, 0.1])) for _ in LEADS_MIN)
+    return Told(seed, KINDS[seed % 3], alerts, Alerts(), points, kept, 80.0, 100.0, 3, 1.0)
 
 
 def test_a_report_has_what_is_asked_of_it_for_all_and_by_kind():
