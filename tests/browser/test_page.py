@@ -213,6 +213,50 @@ async def test_a_closure_is_read_to_its_cause_and_approved_by_keys(
     assert e.ClosureDecided(segment=segment or "", approved=True, operator="wall") in decided
 
 
+async def test_the_outlook_shows_streets_and_how_good_it_has_been(look: Look, running: Any) -> None:
+    page = await look.page()
+    await page.keyboard.press("f")
+    street = e.StreetOutlook(
+        segment="rd-nhc-4",
+        low_cm=(0, 5),
+        median_cm=(12, 31),
+        high_cm=(20, 44),
+        over=(0.9, 0.7, 0.5, 0.0),
+        peak_cm=31,
+        onset_s=1_200,
+        end_s=3_600,
+        cause=e.FloodCause.RAIN,
+    )
+    issued_at_ns = running.clock.now_ns()
+    await running.put(
+        e.InundationForecast(
+            issued_at_ns=issued_at_ns,
+            lead_s=(600, 1_200),
+            members=30,
+            streets=(street,),
+            inputs="rain 5 of 6 gauges",
+            faults=("rg-thi-nghe silent",),
+        ),
+        e.FloodAlertScored(segment="rd-nhc-4", outcome=e.AlertOutcome.HIT, lead_s=1_500),
+        e.OutlookScored(
+            issued_at_ns=issued_at_ns,
+            lead_s=3_600,
+            streets=4,
+            mae_m=0.05,
+            persistence_mae_m=0.12,
+            inside=3,
+        ),
+    )
+    row = page.locator("[data-test=outlooks] tbody tr")
+    await expect(row).to_contain_text("70 %")
+    await expect(row).to_contain_text("31 cm")
+    await expect(page.locator(".refusal")).to_contain_text("rg-thi-nghe silent")
+    skill = page.locator("[data-test=skill]")
+    await expect(skill).to_contain_text("25")
+    await expect(skill).to_contain_text("75 %")
+    assert look.complaints == []
+
+
 async def test_a_command_chain_is_read_from_the_journal(look: Look) -> None:
     page = await look.page(1920, 1080)
     await page.keyboard.press("y")
