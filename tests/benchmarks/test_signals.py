@@ -14,8 +14,8 @@ import msgspec
 import pytest
 import sumolib
 
+from benchmarks.pool import whole_lines
 from benchmarks.signals.baselines import MaxWave
-from benchmarks.signals.evaluation import whole_lines
 from benchmarks.signals.eyes import Faults, draw_faults
 from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S, read_network
 from benchmarks.signals.programs import KINDS, programs_of

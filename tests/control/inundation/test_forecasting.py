@@ -76,10 +76,16 @@ async def test_a_centre_that_starts_amid_a_storm_knows_from_the_store_what_fell(
     assert max(street.peak_cm for street in found.streets) > 20
 
 
-async def test_without_the_store_it_begins_with_what_comes(tmp_path):
+async def test_a_store_that_does_not_answer_is_done_without(tmp_path, caplog):
     async def past(point, since_ns, until_ns):
         raise OSError("no database")
 
-    found = await forecast(past, tmp_path)
-    assert found.inputs.startswith("rain 0 of 6 gauges, tide 1 of 1")
-    assert "rg-thi-nghe silent" in found.faults
+    clock = ScaledClock(NOW_NS, time.time_ns(), SPEED)
+    forecasting = Forecasting(SITE, clock, put, Children(tmp_path / "log"), CITY, past)
+    await forecasting._remember()
+    assert "without what was before the start: OSError('no database')" in caplog.text
+    assert not forecasting._kept
+
+
+async def put(event):
+    raise AssertionError(event)
