@@ -101,6 +101,7 @@ def storm() -> Iterator[Storm]:
             demo = subprocess.Popen(
                 [
                     *(CAUSEWAY, "demo", "--headless", "--json", "--speed", "15", "--for", "40"),
+                    "--no-forecast",  # what is closed is then what a gauge has seen
                     *("--scenario", str(folder / "storm.toml"), "--data", str(folder / "data")),
                 ],
                 stdout=subprocess.PIPE,
