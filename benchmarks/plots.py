@@ -1,4 +1,4 @@
-"""What the plots of `causeway eval` have in common: panels in a grid, our bars in one colour."""
+"""What `causeway eval` writes: the folder of an evaluation; plots as panels in a grid."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 INK, OTHER, MARK = "#333333", "#9aa5b1", "#0b6e99"
 COLUMNS_MAX = 3
@@ -40,6 +42,34 @@ def save_panels(
     for file in files:
         figure.savefig(file, dpi=150)
     return files
+
+
+def write_all(
+    folder: Path | None,
+    name: str,
+    text: str,
+    found: object,
+    plot: Callable[[Path], list[Path]],
+    say: Callable[[str], None],
+) -> None:
+    """NAME.txt, NAME.json and what `plot` draws, into the folder; nothing without one."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_text(text + "\n")
+    written = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    (folder / f"{name}.json").write_bytes(written)
+    for file in plot(folder):
+        say(f"written: {file}")
+
+
+def framed(axes: Any, title: str) -> None:
+    """Lines: the title at the left, a legend, no frame at the right and above."""
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=7, frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
 
 
 def bare(axes: Any, title: str) -> None:

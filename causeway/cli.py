@@ -257,15 +257,14 @@ def _eval_detectors(options: argparse.Namespace) -> int:
 
 
 def _eval_forecast(options: argparse.Namespace) -> int:
-    seeds = {"seeds": options.seeds} if options.seeds else {}
     return _eval(
         options,
         "benchmarks.forecast.evaluation",
         city=_city(options.city),
+        seeds=options.seeds,
         open_loop=options.open_loop,
         jobs=options.jobs,
         out=options.out,
-        **seeds,
     )
 
 
@@ -561,12 +560,9 @@ def _add_eval(commands: Commands) -> None:
     signals.add_argument("--lying", type=float, default=0.0, metavar="SHARE", help=what)
     what = "share of vehicles that ask for priority (0 to 1); causeway also runs deaf to them"
     signals.add_argument("--priority", type=float, default=0.0, metavar="SHARE", help=what)
-    what = "simulations at once (default: one a core)"
-    signals.add_argument("--jobs", type=_whole, metavar="N", help=what)
-    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
-    signals.add_argument("--out", type=Path, metavar="FOLDER", help=what)
-    signals.add_argument("--json", action="store_true")
+    _add_outputs(signals, "simulations")
     _add_eval_detectors(kinds)
+    _add_eval_water(kinds)
 
 
 def _add_eval_detectors(kinds: Commands) -> None:
@@ -587,6 +583,8 @@ def _add_eval_detectors(kinds: Commands) -> None:
     detectors.add_argument("--fps", type=_positive, default=10.0, metavar="N", help=what)
     detectors.add_argument("--json", action="store_true")
 
+
+def _add_eval_water(kinds: Commands) -> None:
     drainage = kinds.add_parser("drainage", help="pump and gate control on SWMM networks")
     drainage.set_defaults(run=_eval_drainage)
     what = "theta, alpha, beta, gamma, delta, epsilon, zeta of pystorms, or a SWMM project (.inp)"
@@ -598,25 +596,18 @@ def _add_eval_detectors(kinds: Commands) -> None:
     what = "runs of SWMM that a search may take, fewer on great networks (default: 400)"
     drainage.add_argument("--runs", type=_whole, default=400, metavar="N", help=what)
     drainage.add_argument("--seed", type=int, default=1, help="draws those storms (default: 1)")
-    what = "simulations at once (default: one a core)"
-    drainage.add_argument("--jobs", type=_whole, metavar="N", help=what)
-    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
-    drainage.add_argument("--out", type=Path, metavar="FOLDER", help=what)
-    drainage.add_argument("--json", action="store_true")
+    _add_outputs(drainage, "simulations")
 
     forecast = kinds.add_parser("forecast", help="the flood forecast on storms in a simulated city")
     forecast.set_defaults(run=_eval_forecast)
     what = "a city of sims/cities, or a folder (default: saigon)"
     forecast.add_argument("city", nargs="?", default="saigon", metavar="CITY", help=what)
     what = "a storm each: 3, 6, ... a tide, 1, 4, ... rain, 2, 5, ... both (default: 1 to 20)"
-    forecast.add_argument("--seeds", type=_seeds, default=(), metavar="1,2,3", help=what)
+    seeds = tuple(range(1, 21))
+    forecast.add_argument("--seeds", type=_seeds, default=seeds, metavar="1,2,3", help=what)
     what = "forecast without assimilation, too, to compare (twice the time)"
     forecast.add_argument("--open-loop", action="store_true", help=what)
-    what = "storms at once (default: one a core)"
-    forecast.add_argument("--jobs", type=_whole, metavar="N", help=what)
-    what = "a folder for the table, the numbers and the plot (PNG and SVG)"
-    forecast.add_argument("--out", type=Path, metavar="FOLDER", help=what)
-    forecast.add_argument("--json", action="store_true")
+    _add_outputs(forecast, "storms")
 
     overland = kinds.add_parser("overland", help="the UK Environment Agency's 2D flood tests")
     overland.set_defaults(run=_eval_overland)
@@ -632,9 +623,17 @@ def _add_eval_detectors(kinds: Commands) -> None:
     tide.add_argument("files", nargs="+", type=Path, metavar="FILE", help=what)
     what = "the gauges' latitude (default: 45)"
     tide.add_argument("--lat", type=float, default=45.0, metavar="DEG", help=what)
+    _add_outputs(tide)
+
+
+def _add_outputs(parser: argparse.ArgumentParser, runs: str = "") -> None:
+    """Where an evaluation's results go, and how many of its `runs` there may be at once."""
+    if runs:
+        what = f"{runs} at once (default: one a core)"
+        parser.add_argument("--jobs", type=_whole, metavar="N", help=what)
     what = "a folder for the table, the numbers and the plot (PNG and SVG)"
-    tide.add_argument("--out", type=Path, metavar="FOLDER", help=what)
-    tide.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=what)
+    parser.add_argument("--json", action="store_true")
 
 
 def _add_fit(commands: Commands) -> None:

@@ -280,6 +280,10 @@ class LightingCircuit(Struct, frozen=True, forbid_unknown_fields=True):
     power_kw: float
 
 
+NodeKind = Literal["manhole", "storage", "outfall"]
+ConduitKind = Literal["sewer", "canal", "pump", "orifice", "weir", "outlet"]
+
+
 class DrainageNode(Struct, frozen=True, forbid_unknown_fields=True):
     """A manhole, junction chamber, storage or outfall of the drainage network."""
 
@@ -287,7 +291,7 @@ class DrainageNode(Struct, frozen=True, forbid_unknown_fields=True):
     at: LonLat
     invert_m: float
     ground_m: float
-    kind: Literal["manhole", "storage", "outfall"] = "manhole"
+    kind: NodeKind = "manhole"
 
 
 class Conduit(Struct, frozen=True, forbid_unknown_fields=True):
@@ -299,7 +303,7 @@ class Conduit(Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     from_node: str
     to_node: str
-    kind: Literal["sewer", "canal", "pump", "orifice", "weir", "outlet"] = "sewer"
+    kind: ConduitKind = "sewer"
     bends: tuple[LonLat, ...] = ()
     flow_m3s: float | None = None
 
@@ -538,7 +542,7 @@ def load_site(folder: Path) -> Site:
             _read_whole(folder, head.drainage_model, faults, digest)
     if head is None or faults:
         raise SiteInvalid(folder, faults)
-    tables["segment"] = [_drained(entry, tables["street_drain"]) for entry in tables["segment"]]
+    tables["segment"] = list(_drained(tables["segment"], tables["street_drain"]))
     site = Site(
         id=head.id,
         name=head.name,
@@ -563,15 +567,15 @@ def load_site(folder: Path) -> Site:
     return site
 
 
-def _drained(entry: _Entry, drains: list[_Entry]) -> _Entry:
-    """A road segment with the node that a [[street_drain]] gives it."""
-    segment = entry.value
-    assert isinstance(segment, RoadSegment)
-    for drain in drains:
-        assert isinstance(drain.value, StreetDrain)
-        if segment.node is None and drain.value.segment == segment.id:
-            return entry._replace(value=msgspec.structs.replace(segment, node=drain.value.node))
-    return entry
+def _drained(segments: list[_Entry], drains: list[_Entry]) -> Iterator[_Entry]:
+    """Road segments, each without a node with the one that a [[street_drain]] gives it."""
+    nodes = {d.value.segment: d.value.node for d in drains if isinstance(d.value, StreetDrain)}
+    for entry in segments:
+        segment = entry.value
+        assert isinstance(segment, RoadSegment)
+        if segment.node is None and segment.id in nodes:
+            segment = msgspec.structs.replace(segment, node=nodes[segment.id])
+        yield entry._replace(value=segment)
 
 
 def _read_file(

@@ -11,10 +11,10 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from tqdm import tqdm
@@ -24,6 +24,7 @@ from benchmarks.drainage.planning import BASELINES, plan
 from benchmarks.drainage.report import Compared, Report, plot, table
 from benchmarks.drainage.simulation import Fault, Trial, with_peaks
 from benchmarks.drainage.workers import Asked, Workers
+from benchmarks.plots import write_all
 from benchmarks.pool import STOP_TIMEOUT_S, cores
 from causeway.children import Children
 from causeway.cli import Unusable
@@ -64,13 +65,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
     text = table(report)
     say(text)
     numbers = report.found()
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "drainage.txt").write_text(text + "\n")
-        written = msgspec.json.format(msgspec.json.encode(numbers), indent=2)
-        (options.out / "drainage.json").write_bytes(written)
-        for file in plot(report, options.out, say):
-            say(f"written: {file}")
+    draw = partial(plot, report, say=say)
+    write_all(options.out, "drainage", text, numbers, draw, say)
     return numbers
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from benchmarks.drainage.case import Case, CaseUnusable, Found
 from benchmarks.drainage.simulation import Outcome, Trial, simulate, survey
+from benchmarks.pool import answering
 from causeway.children import CAUSEWAY as COMMAND
 from causeway.children import Child, Children
 
@@ -45,13 +45,7 @@ class Done(Struct, omit_defaults=True):
 
 def run_main() -> int:
     """The process: one `Asked` a line, until its input ends; SWMM's own words go to stderr."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-
-    def answer(done: Done) -> None:
-        answers.write(msgspec.json.encode(done) + b"\n")
-        answers.flush()
-
+    answer = answering()
     with tempfile.TemporaryDirectory(prefix="causeway-swmm-") as name:
         for line in sys.stdin.buffer:
             asked = msgspec.json.decode(line, type=Asked)
@@ -65,7 +59,7 @@ def run_main() -> int:
     return 0
 
 
-def _progress(answer: Callable[[Done], None]) -> Callable[[float], None]:
+def _progress(answer: Callable[[object], None]) -> Callable[[float], None]:
     seconds = 0.0
 
     def more(simulated_s: float) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,7 @@ from benchmarks.forecast.scoring import (
 from benchmarks.forecast.storms import HOURS, draw
 from benchmarks.forecast.truth import play
 from benchmarks.forecast.watching import watch
+from benchmarks.plots import write_all
 from benchmarks.pool import STOP_TIMEOUT_S, Pool, answering, simulated_bar
 from causeway.children import Child, Children
 from causeway.cli import Unusable
@@ -42,7 +44,6 @@ from control.inundation.model import DrainageModel
 from control.inundation.tide_outlook import tide_outlook
 from sims.watershed import WatershedInvalid, load_watershed
 
-SEEDS = tuple(range(1, 21))
 PROGRESS_EVERY_S = 600  # of simulated time
 TRUTH = "truth"
 
@@ -53,7 +54,7 @@ class Options(Struct, frozen=True):
     """Which storms of which city; `open_loop` forecasts without assimilation as well."""
 
     city: Path
-    seeds: tuple[int, ...] = SEEDS
+    seeds: tuple[int, ...]
     members: int = MEMBERS
     open_loop: bool = False
     jobs: int | None = None
@@ -92,13 +93,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
     text = table(report)
     say(text)
     found = report.found()
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "forecast.txt").write_text(text + "\n")
-        written = msgspec.json.format(msgspec.json.encode(found), indent=2)
-        (options.out / "forecast.json").write_bytes(written)
-        for file in plot(report, options.out, say):
-            say(f"written: {file}")
+    draw = partial(plot, report, say=say)
+    write_all(options.out, "forecast", text, found, draw, say)
     return found
 
 

@@ -24,7 +24,7 @@ from benchmarks.forecast.scoring import (
     reliability,
 )
 from benchmarks.forecast.storms import KINDS
-from benchmarks.plots import INK, MARK, OTHER, save_panels
+from benchmarks.plots import INK, MARK, OTHER, framed, save_panels
 
 DRAWS = 1_000
 LOW, HIGH = 5.0, 95.0  # percentiles
@@ -254,7 +254,7 @@ def _by_lead(axes: Any, report: Report) -> None:
         axes.plot(LEADS_MIN, values, "o-", color=colour, label=label)
     axes.set_ylim(0)
     axes.set_xlabel("minutes ahead", fontsize=8)
-    _dressed(axes, "CRPS of street depths, cm")
+    framed(axes, "CRPS of street depths, cm")
 
 
 def _reliable(axes: Any, report: Report) -> None:
@@ -265,12 +265,4 @@ def _reliable(axes: Any, report: Report) -> None:
         found.forecast, found.observed, "o-", color=MARK, label=f"{RELIABILITY_MIN} min ahead"
     )
     axes.set_xlabel("P(> 20 cm) as forecast", fontsize=8)
-    _dressed(axes, "how often it was so")
-
-
-def _dressed(axes: Any, title: str) -> None:
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.tick_params(labelsize=7)
-    axes.legend(fontsize=7, frameon=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    framed(axes, "how often it was so")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import tomllib
@@ -19,6 +18,7 @@ from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
 from benchmarks.incidents.drawing import drawn
 from benchmarks.incidents.found import Found, Incident, State
 from benchmarks.incidents.synthetic import faults_found, wrong_way_found
+from benchmarks.pool import answering
 from causeway.events import (
     AnyEvent,
     CameraHealth,
@@ -63,15 +63,9 @@ class Done(Struct, omit_defaults=True):
 
 def run_main() -> int:
     """One `Asked` in, `Done`s out; what the decoder says goes to stderr."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    answer = answering()
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
     cv2.setNumThreads(1)
-
-    def answer(done: Done) -> None:
-        answers.write(msgspec.json.encode(done) + b"\n")
-        answers.flush()
-
     try:
         clip = Clip(Path(asked.video), asked.fps)
         found = look(asked, clip, lambda frames: answer(Done(frames=frames)))

@@ -10,11 +10,13 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from benchmarks.plots import write_all
 from benchmarks.pool import STOP_TIMEOUT_S, Pool, answering, simulated_bar
 from benchmarks.signals.network import by_reason
 from benchmarks.signals.report import Report, plot, table
@@ -75,14 +77,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
     text = table(report)
     say(text)
     found = report.found()
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "signals.txt").write_text(text + "\n")
-        (options.out / "signals.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(found), indent=2)
-        )
-        for file in plot(report, options.out, say):
-            say(f"written: {file}")
+    draw = partial(plot, report, say=say)
+    write_all(options.out, "signals", text, found, draw, say)
     return found
 
 

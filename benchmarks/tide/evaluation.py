@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.plots import write_all
 from benchmarks.tide.records import Record, read_record
 from benchmarks.tide.report import LEADS_H, Case, Skill, plot, table
 from causeway.cli import Unusable
@@ -52,13 +53,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
     text = table(cases)
     say(text)
     found: dict[str, object] = {"records": {case.name: case.found() for case in cases}}
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "tide.txt").write_text(text + "\n")
-        written = msgspec.json.format(msgspec.json.encode(found), indent=2)
-        (options.out / "tide.json").write_bytes(written)
-        for file in plot(cases, options.out, say):
-            say(f"written: {file}")
+    draw = partial(plot, cases, say=say)
+    write_all(options.out, "tide", text, found, draw, say)
     return found
 
 

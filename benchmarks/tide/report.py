@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.plots import INK, MARK, OTHER, save_panels
+from benchmarks.plots import INK, MARK, OTHER, framed, save_panels
 
 LEADS_H = (1, 3, 6, 12, 24, 48)
 
@@ -109,7 +109,7 @@ def _errors(axes: Any, case: Case) -> None:
     axes.plot(LEADS_H, case.rmse_m("off_m"), "o-", color=MARK, label="forecast")
     axes.set_ylim(0)
     axes.set_xticks(LEADS_H)
-    _dressed(axes, f"{case.name}: RMSE, m")
+    framed(axes, f"{case.name}: RMSE, m")
 
 
 def _surge(axes: Any, case: Case) -> None:
@@ -122,12 +122,4 @@ def _surge(axes: Any, case: Case) -> None:
     axes.plot(
         week["observed_h"], week["observed_m"], ".", color=INK, markersize=3, label="observed"
     )
-    _dressed(axes, f"{case.name}: the test's greatest surge, m")
-
-
-def _dressed(axes: Any, title: str) -> None:
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.tick_params(labelsize=7)
-    axes.legend(fontsize=7, frameon=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    framed(axes, f"{case.name}: the test's greatest surge, m")

@@ -50,6 +50,7 @@ class _Street(Struct):
 
     level: int = 0
     expected: int = 0  # level that the forecasts alone give
+    probability: float = 0.0  # the newest forecast's
     seen: int = 0  # level that the gauge alone gives
     falling_since_ns: int | None = None
     falling_to: int = 0
@@ -100,6 +101,7 @@ class FloodAlerts:
         changed = level != street.level
         street.level = level
         alert = _alert(id_, street, outlook, at_ns)
+        street.probability = alert.probability
         if changed or (level >= WARNING and _is_news(alert, street.told)):
             street.told = alert
             yield alert
@@ -110,11 +112,11 @@ class FloodAlerts:
         street.seen = BY_GAUGE.get(event.level, 0)
         level = max(street.expected, street.seen)
         if level != street.level:
-            street.level, told = level, street.told
+            told, street.level = street.told, level
             street.told = FloodAlertChanged(
                 segment=event.segment,
                 level=level,
-                probability=1.0 if street.seen == level or told is None else told.probability,
+                probability=1.0 if street.seen > street.expected else street.probability,
                 peak_m=event.depth_m,
                 onset_at_ns=None,
                 cause=told.cause if told else FloodCause.UNKNOWN,

@@ -41,7 +41,7 @@ from control.inundation.model import DrainageModel, Member, Unknowns
 from control.inundation.rainfall import Field, believed, nowcast
 
 NS = 1_000_000_000
-MODEL = "swmm_ensemble"
+MODEL, RIVER = "swmm_ensemble", "tide_outlook"
 MEMBERS = 30
 MEMBERS_MIN = 8  # with fewer no quantile means anything
 AHEAD_S = 3 * 3_600
@@ -175,9 +175,8 @@ class Forecaster:
         places = [place or site.centre for place in model.gage_places]
         self._field = Field([g.at for g in self._rain_gauges], places)
         fitted = {tide.gauge for tide in site.tides if tide.surge is not None}
-        tides = sorted(
-            (g.id for g in site.gauges if g.kind == "tide"), key=lambda g: g not in fitted
-        )
+        tides = [g.id for g in site.gauges if g.kind == "tide"]
+        tides.sort(key=lambda gauge: gauge not in fitted)
         self._stage_points = [f"{gauge}/stage_m" for gauge in tides]
         self._series: dict[str, _Series] = {p: _Series() for p in points_of(site)}
         self._state_at_ns: int | None = None
@@ -283,7 +282,7 @@ class Forecaster:
         faulty: frozenset[str],
         used: Sequence[int],
     ) -> Stretch:
-        """What one member expects of the sky, the river and the plants, as far as it rains."""
+        """What one member expects of the sky, the river and the plants, as far as its rain goes."""
         fell = self._field.over(
             rain_mm_h * self._members[number][1].rain, used or range(rain_mm_h.shape[1])
         )
@@ -451,9 +450,7 @@ class Forecaster:
         columns = [self._series[x.point].at(times_ns) + x.above_m for x in self._levels]
         heads = np.array(columns, float).reshape(len(self._levels), len(times_ns)).T
         for place, level in enumerate(self._levels):
-            if level.point.endswith(
-                "/depth_m"
-            ):  # a depth of 0 says only that the water is below the ground
+            if level.is_depth:  # of 0: the water is somewhere below the ground
                 heads[:, place][heads[:, place] <= level.above_m + SHOWN_M] = np.nan
         return Observed(tuple(x.node for x in self._levels), heads)
 
@@ -521,7 +518,7 @@ class Forecaster:
         for point in self._stage_points[:1]:
             yield ForecastIssued(
                 point=point,
-                model=MODEL,
+                model=RIVER,
                 issued_at_ns=at_ns,
                 lead_s=tuple(range(0, STEP_S * len(river_m), STEP_S * LEAD_EVERY)),
                 values=tuple(round(float(m), 3) for m in river_m[::LEAD_EVERY]),

@@ -15,6 +15,11 @@ class GaugedLevel(NamedTuple):
     node: str
     above_m: float
 
+    @property
+    def is_depth(self) -> bool:
+        """Whether it measures water over a street, and nothing of what is below it."""
+        return self.point.endswith("/depth_m")
+
 
 def levels_of(site: Site) -> Iterator[GaugedLevel]:
     """Street, sewer and canal gauges, and the levels behind the gates."""

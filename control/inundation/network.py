@@ -20,8 +20,10 @@ from typing import NamedTuple
 from causeway.site import (
     Catchment,
     Conduit,
+    ConduitKind,
     DrainageNode,
     LonLat,
+    NodeKind,
     RoadSegment,
     StreetDrain,
     apart_m,
@@ -37,7 +39,13 @@ FLOW_M3S = {
 METRIC = ("CMS", "LPS", "MLD")
 NODE, LINK, CATCHMENT = "n", "l", "s"
 OPEN = ("RECT_OPEN", "TRAPEZOIDAL", "TRIANGULAR", "PARABOLIC", "POWER", "IRREGULAR")
-KINDS = {"PUMPS": "pump", "ORIFICES": "orifice", "WEIRS": "weir", "OUTLETS": "outlet"}
+NODE_KINDS: dict[str, NodeKind] = {"STORAGE": "storage", "OUTFALLS": "outfall"}
+LINK_KINDS: dict[str, ConduitKind] = {
+    "PUMPS": "pump",
+    "ORIFICES": "orifice",
+    "WEIRS": "weir",
+    "OUTLETS": "outlet",
+}
 UNSAID = "*"  # an ideal pump's curve, a catchment's missing gage
 CORNERS_MIN = 3
 DRAINS_M = 50.0  # inlets stand 25 to 50 m apart: a farther manhole takes another street's water
@@ -151,13 +159,12 @@ class _Reader:
             raise ModelInvalid(row.line, f"{row.words[0]}: no row in [COORDINATES]")
         invert_m = invert * self._length_m + self._offset_m
         height_m = depth * self._length_m or crowns.get(row.words[0].upper(), 0.0)
-        kind = {"STORAGE": "storage", "OUTFALLS": "outfall"}.get(section, "manhole")
         return DrainageNode(
             id=id_,
             at=at[0],
             invert_m=round(invert_m, 3),
             ground_m=round(invert_m + height_m, 3),
-            kind=kind,  # type: ignore[arg-type]
+            kind=NODE_KINDS.get(section, "manhole"),
         )
 
     def _crowns(self) -> dict[str, float]:
@@ -204,14 +211,14 @@ class _Reader:
             if end not in self._known:
                 raise ModelInvalid(row.line, f"{row.words[0]}: no node {name!r}")
         shape = shapes.get(row.words[0].upper(), "")
-        kind = KINDS.get(section) or ("canal" if shape in OPEN else "sewer")
+        kind = LINK_KINDS.get(section) or ("canal" if shape in OPEN else "sewer")
         flow_m3s = None
         if section == "PUMPS" and len(row.words) > 3 and row.words[3] != UNSAID:
             flow_m3s = flows.get(row.words[3].upper())
             if flow_m3s is None:
                 raise ModelInvalid(row.line, f"{row.words[0]}: no curve {row.words[3]!r}")
         line = tuple(bends.get(row.words[0].upper(), ()))
-        return Conduit(id_, ends[0], ends[1], kind, line, flow_m3s)  # type: ignore[arg-type]
+        return Conduit(id_, ends[0], ends[1], kind, line, flow_m3s)
 
     def _pump_flows(self) -> dict[str, float]:
         """The greatest flow of each curve, in m³/s; a curve's rows after its first have no type."""

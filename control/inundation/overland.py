@@ -25,17 +25,15 @@ Laws of this file:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from control.compiling import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 GRAVITY = 9.80665  # m/s²
 COURANT = 0.7  # of the fastest wave; in two dimensions the limit is 1/sqrt(2)
@@ -51,13 +49,7 @@ DRY = -1.0  # in place of a friction
 FAST = {"contract", "nnan", "nsz"}  # nothing that would change the order of a sum
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """By numba at the first call; kept for later runs where it finds a place to write."""
-    try:
-        fast = njit(cache=True, error_model="numpy", fastmath=FAST)(function)
-    except RuntimeError:  # neither the installation nor a cache folder can be written
-        fast = njit(error_model="numpy", fastmath=FAST)(function)
-    return cast(Callable[P, R], fast)
+_compiled = compiled(error_model="numpy", fastmath=FAST)
 
 
 class Balance(NamedTuple):
@@ -125,7 +117,13 @@ class Overland:
         taps: Taps | None = None,
         step_s_max: float = 10.0,
     ) -> Balance:
-        """Let so much time pass; `step_s_max` bounds a step where there is little water yet."""
+        """Let so much time pass; `step_s_max` bounds a step where there is little water yet.
+
+        Raises ValueError for a tap on a cell without data.
+        """
+        taps = taps or Taps()
+        if not self.known[taps.row, taps.column].all():
+            raise ValueError("a tap on a cell without data")
         self._ground.rain_m_s[1:-1, 1:-1] = np.where(self.known, rain_mm_h, 0.0) * MM_H
         area_m2 = self._cell_m**2
         sums = _advance(
@@ -136,7 +134,7 @@ class Overland:
             self._ground,
             self._water,
             self._spare,
-            _on_cells(taps or Taps(), area_m2),
+            _on_cells(taps, area_m2),
             self._edges,
         )
         self.steps += sums.steps
@@ -520,10 +518,10 @@ def _limit(now: _Water, then: _Water, reach: _Reach, per_m: float) -> None:
 def _grow(then: _Water, reach: _Reach) -> None:
     """Take what became wet beside the reach into it, one cell a step."""
     rows, columns = then.depth_m.shape
-    first, last = reach.first.copy(), reach.last.copy()
+    before = _Reach(reach.first.copy(), reach.last.copy())
     for r in range(1, rows - 1):
-        a = max(1, min(first[r - 1], first[r], first[r + 1]) - 1)
-        b = min(columns - 2, max(last[r - 1], last[r], last[r + 1]) + 1)
+        a, end = _around(before, r, columns)
+        b = end - 1
         while a < reach.first[r] and a <= b and then.depth_m[r, a] == 0.0:
             a += 1
         while b > reach.last[r] and b >= a and then.depth_m[r, b] == 0.0:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from causeway.site import LonLat
-from control.inundation.model import Row, sections_of
+from control.inundation.model import NODES, Row, sections_of
 from control.inundation.network import CATCHMENT, LINK, NODE, Where, site_id
 
 # Which columns of a section name what.
@@ -28,12 +28,7 @@ NAMES: dict[str, dict[int, str]] = {
     "LOADINGS": {0: CATCHMENT}, "POLYGONS": {0: CATCHMENT}, "GROUNDWATER": {0: CATCHMENT, 2: NODE},
     "GWF": {0: CATCHMENT}, "INLET_USAGE": {0: LINK, 2: NODE},
 }  # fmt: skip
-LEVELS: dict[str, tuple[int, ...]] = {
-    "JUNCTIONS": (1,),
-    "OUTFALLS": (1,),
-    "STORAGE": (1,),
-    "DIVIDERS": (1,),
-}
+LEVELS: dict[str, tuple[int, ...]] = dict.fromkeys(NODES, (1,))
 OFFSETS = {"CONDUITS": (5, 6), "ORIFICES": (4,), "WEIRS": (4,), "OUTLETS": (3,)}
 RULE_NODES = ("NODE",)
 RULE_LINKS = ("LINK", "CONDUIT", "PUMP", "ORIFICE", "WEIR", "OUTLET")
@@ -76,9 +71,7 @@ class _Names:
     def __init__(self, sections: dict[str, list[Row]]) -> None:
         self._catchments = {row.words[0].upper() for row in sections.get("SUBCATCHMENTS", [])}
         self._nodes = {
-            row.words[0].upper()
-            for section in ("JUNCTIONS", "OUTFALLS", "STORAGE", "DIVIDERS")
-            for row in sections.get(section, [])
+            row.words[0].upper() for section in NODES for row in sections.get(section, [])
         }
 
     def renamed(self, section: str, rows: list[Row]) -> Iterator[list[str]]:

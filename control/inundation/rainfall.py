@@ -24,7 +24,6 @@ from causeway.site import LonLat, apart_m
 Array = NDArray[np.float64]
 
 BLOCKED_MM_H = 10.0  # the mean of the other gauges amid which a gauge that says 0 is blocked
-STUCK_SHARE = 0.999
 WINDOW_MIN = 20  # of the newest minutes judge a gauge
 NOW_MIN = 5  # of them are the rain now: a tipping bucket's own window
 NEAR_M = 150.0  # closer than this a gauge speaks for the place alone

@@ -14,17 +14,15 @@ Compiled with numba; a plan of a minute takes some ten microseconds. Arrays are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from control.compiling import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 RED, WAITS, GOES = 0, 1, 2  # what a stage tells a movement
 
@@ -39,14 +37,6 @@ LEFT_AT_END_S = (
 WAITING_SERVICE = 0.4  # of the saturation rate, where only the order of size matters
 NEXT_S, CHOICE_S, WANTED_S = 3, 12, 15  # how far the rule of thumb looks ahead
 LEAVE = 0.8  # a stage is left when it serves less than this share of what another would
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """By numba at the first call; kept for later runs where it finds a place to write."""
-    try:
-        return cast(Callable[P, R], njit(cache=True)(function))
-    except RuntimeError:  # neither the installation nor a cache folder can be written
-        return cast(Callable[P, R], njit(function))
 
 
 class Frame(NamedTuple):
@@ -83,7 +73,7 @@ class Moment(NamedTuple):
     asks_from_s: Ints  # (L) when it would be at the stop line
 
 
-@compiled
+@compiled()
 def gap_rate(foes: float, critical_s: float, follow_s: float) -> float:
     """Vehicles/s that can pass a flow of `foes` vehicles/s (potential capacity, HCM6 eq. 20-32)."""
     if foes < 1e-3:
@@ -91,7 +81,7 @@ def gap_rate(foes: float, critical_s: float, follow_s: float) -> float:
     return foes * math.exp(-foes * critical_s) / (1.0 - math.exp(-foes * follow_s))
 
 
-@compiled
+@compiled()
 def asked(moment: Moment, lane: int, queue: float, t: int) -> float:
     """What this second costs for a vehicle with priority that waits in a lane's queue."""
     if moment.asks[lane] <= 0.0 or t < moment.asks_from_s[lane]:
@@ -100,7 +90,7 @@ def asked(moment: Moment, lane: int, queue: float, t: int) -> float:
     return moment.asks[lane] if gone < moment.asks_at[lane] - 0.5 else 0.0
 
 
-@compiled
+@compiled()
 def serve(
     frame: Frame,
     moment: Moment,
@@ -195,7 +185,7 @@ def serve(
     return cost
 
 
-@compiled
+@compiled()
 def rates_of(frame: Frame, moment: Moment) -> Floats:
     """(S, L) at what rate each stage serves each lane, roughly.
 
@@ -218,7 +208,7 @@ def rates_of(frame: Frame, moment: Moment) -> Floats:
     return rates
 
 
-@compiled
+@compiled()
 def served(
     rates: Floats, moment: Moment, stage: int, queue: Floats, t: int, window_s: int
 ) -> float:
@@ -234,7 +224,7 @@ def served(
     return vehicles
 
 
-@compiled
+@compiled()
 def follow(
     frame: Frame,
     moment: Moment,
@@ -289,7 +279,7 @@ def follow(
     return cost
 
 
-@compiled
+@compiled()
 def search(
     frame: Frame, moment: Moment, holds: Ints, record: Floats
 ) -> tuple[int, int, float, int, float]:

@@ -63,9 +63,11 @@ def test_where_levels_are_no_binary_fractions_a_lake_moves_by_rounding_alone():
 def test_every_litre_is_accounted_for_and_no_cell_goes_below_nothing(seed, theta):
     rng = np.random.default_rng(seed)
     ground_m = rough_ground(seed) + np.linspace(3, 0, 50)
+    rows, columns = [20, 21, 33], [5, 44, 30]
+    ground_m[rows, columns] = np.nan_to_num(ground_m[rows, columns], nan=1.0)
     water = Overland(ground_m, 3.0, rng.uniform(0.01, 0.08, ground_m.shape), "es", theta)
     water.depth_m[:, :8] = np.where(water.known[:, :8], rng.uniform(0, 3), 0.0)
-    taps = Taps([20, 21, 33], [5, 44, 30], [4.0, 0.0, 0.3], [0.0, 2.0, 0.1])
+    taps = Taps(rows, columns, [4.0, 0.0, 0.3], [0.0, 2.0, 0.1])
     before_m3 = water.volume_m3
     spent = [water.advance(300, 90.0, taps), water.advance(600, 0.0, taps), water.advance(900)]
     rained, welled, drained, left = np.sum(spent, axis=0)
@@ -74,6 +76,12 @@ def test_every_litre_is_accounted_for_and_no_cell_goes_below_nothing(seed, theta
     assert abs(came_m3 - drained - left - water.volume_m3) <= 1e-12 * came_m3
     assert water.depth_m.min() >= 0.0
     assert not water.depth_m[~water.known].any()
+
+
+def test_a_tap_on_a_cell_without_data_is_refused():
+    water = Overland(np.array([[0.0, np.nan]]), 1.0)
+    with pytest.raises(ValueError, match="a tap on a cell without data"):
+        water.advance(1.0, taps=Taps([0], [1], [1.0], [0.0]))
 
 
 def test_an_inlet_takes_no_more_than_there_is():
