@@ -138,12 +138,14 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
         )
         running: list[Child] = []
         pages: list[asyncio.Task[None]] = []
+        up = asyncio.Event()
 
         async def ready(address: str) -> None:
             say(f"The wall: {address}")
             running.extend(await start_field(children, field))
             if options.headless:
                 pages.append(asyncio.create_task(_read_as_a_page(address)))
+            up.set()
 
         async def leave() -> None:
             for child in reversed(running):
@@ -169,7 +171,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
                 counts=True,
             ),
         )
-        return await _until_told(options.seconds, leave, lambda stop: centre.run(stop, ready))
+        return await _until_told(leave, lambda stop: centre.run(stop, ready), up, options.seconds)
 
 
 async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
@@ -198,10 +200,15 @@ async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
             ),
         )
 
+        answering = asyncio.Event()
+
         async def ready(address: str) -> None:
             say(f"The wall: {address}")
+            answering.set()
 
-        return await _until_told(options.seconds, _nothing, lambda stop: centre.run(stop, ready))
+        return await _until_told(
+            _nothing, lambda stop: centre.run(stop, ready), answering, options.seconds
+        )
 
 
 async def field(options: FieldOptions, say: Callable[[str], None]) -> None:
@@ -213,7 +220,7 @@ async def field(options: FieldOptions, say: Callable[[str], None]) -> None:
     async with _processes(options.data) as children:
         await start_field(children, options)
         say(f"{site.name_en}: the simulated field is up")
-        await _until_told(None, _nothing, _wait)
+        await _until_told(_nothing, _wait)
 
 
 class RecordingFound(Struct, frozen=True, kw_only=True):
@@ -426,17 +433,25 @@ def _is_free(host: str, port: int) -> bool:
 
 
 async def _until_told(
-    seconds: float | None,
     leave: Callable[[], Awaitable[None]],
     run: Callable[[asyncio.Event], Awaitable[T]],
+    begun: asyncio.Event | None = None,
+    seconds: float | None = None,
 ) -> T:
-    """Run until Ctrl-C, SIGTERM or the time is over; `leave` goes before `run` is told to stop."""
+    """Run until Ctrl-C, SIGTERM, or `seconds` after it has `begun`.
+
+    `leave` goes before `run` is told to stop.
+    """
     told, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
-    if seconds is not None:
-        loop.call_later(seconds, told.set)
+
+    async def count_down() -> None:
+        if begun is not None and seconds is not None:
+            await begun.wait()
+            await asyncio.sleep(seconds)
+            told.set()
 
     async def tell() -> None:
         await told.wait()
@@ -445,11 +460,12 @@ async def _until_told(
         finally:
             stop.set()
 
-    telling = asyncio.create_task(tell())
+    telling, counting = asyncio.create_task(tell()), asyncio.create_task(count_down())
     try:
         return await run(stop)
     finally:
         telling.cancel()
+        counting.cancel()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
 

@@ -716,7 +716,7 @@ def _add_centre_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--signals", choices=("planner", "greedy"), default="planner", help=what)
     what = "do not forecast floods"
     parser.add_argument("--no-forecast", dest="forecast", action="store_false", help=what)
-    what = "stop after so many real seconds"
+    what = "stop so many real seconds after the wall first answers"
     parser.add_argument("--for", dest="seconds", type=_positive, metavar="SECONDS", help=what)
     what = "a summary as the last line of stdout"
     parser.add_argument("--json", action="store_true", help=what)

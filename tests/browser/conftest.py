@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
+WAIT_MS = 30_000  # of a busy machine
+expect.set_options(timeout=WAIT_MS)
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--headless=new",

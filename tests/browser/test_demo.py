@@ -34,9 +34,9 @@ WATER = (198, 186, 169)  # BGR, as base.js has them
 MAIN_ROAD = (248, 248, 247)
 FLOODED = [(166, 226, 244), (153, 191, 239)]  # a main road under the 10 and 20 cm of palette.js
 SPEED = "5"
-WAIT_S = 90.0  # of a loaded machine
+WAIT_S = 180.0  # of a loaded machine
 WAIT_MS = WAIT_S * 1e3
-STOP_S = 60.0
+STOP_S = 120.0
 
 
 class Demo:

@@ -59,7 +59,7 @@ def simulated(grid_folder: Path, tmp_path: Path) -> Any:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert done.returncode == 0, done.stderr

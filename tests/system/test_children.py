@@ -234,6 +234,6 @@ def test_a_ctrl_c_at_the_terminal_reaches_the_parent_which_stops_its_children(
     parent, child = start_parent(tmp_path)
     assert os.getpgid(child) != os.getpgid(parent.pid)
     os.killpg(parent.pid, signal.SIGINT)
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=60)
     assert parent.returncode == 130
     assert not runs(child)

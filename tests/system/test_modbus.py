@@ -49,7 +49,7 @@ from scada.modbus import CommandNotWritten, PlcLink
 pytestmark = pytest.mark.system
 
 SPEED = 10.0  # the tests' seconds pass ten times as fast
-WAIT_S = 10.0  # before a test gives up
+WAIT_S = 30.0  # before a test gives up
 WRITES = (5, 6, 15, 16)
 
 PLANT = """

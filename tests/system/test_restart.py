@@ -68,7 +68,7 @@ SLACK_S = 2.5 * SPEED  # of the clock: what a busy machine may need of the wall'
 SIGNAL_SILENCE_S, PLC_SILENCE_S = 10.0, 15.0  # docs/INTERFACES.md
 PLC, GATE, WANTED_RATIO = "plc-g-thi-nghe", "g-thi-nghe", 0.5
 MAILBOX, ANSWER = 100, 100
-WAIT_S = 60.0
+WAIT_S = 180.0  # of a busy machine
 
 # The tide rises through the open gates, and stays below their closing level.
 SCENARIO = """

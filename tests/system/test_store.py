@@ -59,7 +59,7 @@ NS = 1_000_000_000
 DAY_S = 86_400
 START_NS = 1_763_980_800 * NS  # 2025-11-24 10:40 UTC
 POINT = "tg-phu-an/stage_m"
-WAIT_S = 60
+WAIT_S = 180  # of a busy machine
 DEBIAN = Path("/usr/lib/postgresql")
 NAMED = "CAUSEWAY_TEST_DATABASE_URL"
 

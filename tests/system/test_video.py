@@ -61,7 +61,7 @@ def pid_of_decoder() -> int:
     return decoders[0]
 
 
-async def poll(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def poll(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait for what sends no event; fails loudly."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -95,7 +95,7 @@ class Watched:
         done.set_result(len(self.events))
         return done
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 90.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()

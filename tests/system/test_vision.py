@@ -131,7 +131,7 @@ class Running:
         return next(p for p in pids if b"vision" in Path(f"/proc/{p}/cmdline").read_bytes())
 
 
-async def until(holds, seconds=60.0):
+async def until(holds, seconds=120.0):
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - nothing wakes us for what another process does
             await asyncio.sleep(0.005)
