@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.forecast.truth import MINUTE_S, Record
-from causeway.events import Address, FloodAlertChanged, Now
+from causeway.events import Address, AnyEvent, FloodAlertChanged, Now
 from causeway.site import Site
 from control.inundation.alerts import FloodAlerts
 from control.inundation.forecaster import Ensemble, Forecaster
@@ -54,10 +54,12 @@ def watch(
                 one.take(readings)
         if minute >= due:
             ensemble = forecaster.run(int(at_ns))
-            forecast, _ = forecaster.told(int(at_ns), ensemble)
+            forecast, of_gauges = forecaster.told(int(at_ns), ensemble)
             other = open_loop.run(int(at_ns)) if open_loop is not None else None
             issued.append(Issued(minute, ensemble, other))
-            alerts += _raised(alert_core.step(forecast, now), minute)
+            told: list[AnyEvent] = [*of_gauges, forecast]
+            for event in told:
+                alerts += _raised(alert_core.step(event, now), minute)
             due = minute + QUIET_MIN - minute % BUSY_MIN
         if _rained(record, row):
             due = min(due, -(-(minute + 1) // BUSY_MIN) * BUSY_MIN)

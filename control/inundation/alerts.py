@@ -1,10 +1,13 @@
 """Decides for which street people are warned of water, how urgently, and when that is over.
 
-In come `InundationForecast` events and the gauges' `InundationChanged`; out go `FloodAlertChanged`
-events, one at each change of a street's level (watch, warning, emergency) and of what it rests on.
-A watch looks at the share of the members that have the street over 20 cm at some time ahead, a
-warning at a larger share, an emergency at the share over 50 cm. Water that a gauge sees over 20 cm
-is a warning, over the depth that closes a street to all an emergency, whatever the forecast says.
+In come `InundationForecast` events, those of the river's stage, and the gauges'
+`InundationChanged`; out go `FloodAlertChanged` events, one at each change of a street's level
+(watch, warning, emergency) and of what it rests on. A watch looks at the share of the members that
+have the street over 20 cm at some time ahead, a warning at a larger share, an emergency at the
+share over 50 cm. While the river is expected to shut the tide gates the city is shut in, what falls
+cannot leave, and most of what may come then does: one member in thirty is enough for a warning.
+Water that a gauge sees over 20 cm is a warning, over the depth that closes a street to all an
+emergency, whatever the forecast says.
 
 Laws of this file:
 1. A street's level is the higher of what the forecasts and what the gauge make it. The forecasts'
@@ -18,6 +21,7 @@ Laws of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +31,7 @@ from causeway.events import (
     AnyEvent,
     FloodAlertChanged,
     FloodCause,
+    ForecastIssued,
     InundationChanged,
     InundationForecast,
     Now,
@@ -37,9 +42,12 @@ from causeway.site import Site
 NS = 1_000_000_000
 WATCH, WARNING, EMERGENCY = 1, 2, 3
 # By level: which of OUTLOOK_DEPTHS_M the members must pass, and how many of them.
-OVER = {WATCH: (1, 0.25), WARNING: (1, 0.50), EMERGENCY: (3, 0.50)}
-HYSTERESIS = 0.15
-HOLD_S = 1_200.0
+Over = dict[int, tuple[int, float]]
+OVER: Over = {WATCH: (1, 0.30), WARNING: (1, 0.60), EMERGENCY: (3, 0.50)}
+OVER_SHUT_IN: Over = {WATCH: (0, 0.03), WARNING: (1, 0.03), EMERGENCY: (3, 0.30)}
+HYSTERESIS = 0.25  # of a share
+SHUT_IN_S = 10_800  # how far ahead
+HOLD_S = 2_400.0
 BY_GAUGE = {2: WARNING, 3: WARNING, 4: EMERGENCY}  # from the level that a street gauge sees
 SURE = 0.75  # a probability that passes it is told again
 PEAK_CM, ONSET_S = 10, 900  # and so is a peak or an onset that has moved by more
@@ -61,10 +69,13 @@ class FloodAlerts:
     """From forecasts and gauges to one alert a street."""
 
     name = "flood_alerts"
-    hears = frozenset({InundationForecast, InundationChanged})
+    hears = frozenset({InundationForecast, ForecastIssued, InundationChanged})
 
     def __init__(self, site: Site) -> None:
         self._streets = {s.id: _Street() for s in site.segments}
+        self._closing_m = min((gate.closing_m for gate in site.gates), default=inf)
+        self._rivers = {f"{g.id}/stage_m" for g in site.gauges if g.kind == "tide"}
+        self._shut_in = False
         self._issued_at_ns = 0
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
@@ -76,6 +87,10 @@ class FloodAlerts:
                     outlook = outlooks.get(id_)
                     if outlook is not None or street.level:
                         yield from self._forecast(id_, street, outlook, event.issued_at_ns)
+            case ForecastIssued() if event.point in self._rivers:
+                near = zip(event.lead_s, event.values, strict=True)
+                highest_m = max((m for lead_s, m in near if lead_s <= SHUT_IN_S), default=-inf)
+                self._shut_in = highest_m >= self._closing_m
             case InundationChanged() if event.segment in self._streets:
                 yield from self._gauge(event)
             case _:
@@ -85,10 +100,9 @@ class FloodAlerts:
         self, id_: str, street: _Street, outlook: StreetOutlook | None, at_ns: int
     ) -> Iterator[AnyEvent]:
         over = outlook.over if outlook is not None else (0.0, 0.0, 0.0, 0.0)
-        reached = max((x for x, (depth, p) in OVER.items() if over[depth] >= p), default=0)
-        kept = max(
-            (x for x, (depth, p) in OVER.items() if over[depth] >= p - HYSTERESIS), default=0
-        )
+        limits = OVER_SHUT_IN if self._shut_in else OVER
+        reached = _level(over, limits, 1.0)
+        kept = _level(over, limits, 1.0 - HYSTERESIS)
         if max(reached, kept) >= street.expected:
             street.expected, street.falling_since_ns = max(reached, street.expected), None
         elif street.falling_since_ns is None:
@@ -125,12 +139,17 @@ class FloodAlerts:
             yield street.told
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode((self._issued_at_ns, self._streets))
+        return msgspec.msgpack.encode((self._issued_at_ns, self._shut_in, self._streets))
 
     def restore(self, state: bytes) -> None:
-        self._issued_at_ns, self._streets = msgspec.msgpack.decode(
-            state, type=tuple[int, dict[str, _Street]]
+        self._issued_at_ns, self._shut_in, self._streets = msgspec.msgpack.decode(
+            state, type=tuple[int, bool, dict[str, _Street]]
         )
+
+
+def _level(over: tuple[float, ...], limits: Over, share: float) -> int:
+    """The highest level of whose limit so large a share is reached."""
+    return max((x for x, (depth, p) in limits.items() if over[depth] >= share * p), default=0)
 
 
 def _alert(

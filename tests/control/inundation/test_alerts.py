@@ -5,6 +5,7 @@ import pytest
 from causeway.events import (
     FloodAlertChanged,
     FloodCause,
+    ForecastIssued,
     InundationChanged,
     InundationForecast,
     StreetOutlook,
@@ -37,6 +38,19 @@ def water(level, depth_m=0.25):
     return InundationChanged(segment="rd-1", level=level, depth_m=depth_m, point="sg-1/depth_m")
 
 
+def river(site, *stages_m):
+    """A forecast of the stage at the site's tide gauge, an hour apart."""
+    gauge = next(g for g in site.gauges if g.kind == "tide")
+    leads_s = tuple(3_600 * n for n in range(len(stages_m)))
+    return ForecastIssued(
+        point=f"{gauge.id}/stage_m",
+        model="tide_outlook",
+        issued_at_ns=0,
+        lead_s=leads_s,
+        values=stages_m,
+    )
+
+
 @pytest.mark.parametrize(
     ("over20", "over50", "level"),
     [(0.2, 0.0, None), (0.3, 0.0, WATCH), (0.6, 0.0, WARNING), (0.9, 0.6, EMERGENCY)],
@@ -51,6 +65,19 @@ def test_a_warning_says_when_how_deep_and_how_surely(site, bench):
     assert alert.onset_at_ns == 10 * MINUTE_NS + 1_500 * NS
     assert (alert.peak_m, alert.probability) == (0.34, 0.6)
     assert alert.why == "60% of the members over 20 cm, in 25 min"
+
+
+@pytest.mark.parametrize(
+    ("above_m", "level"),
+    [((0.1, 0.0), WARNING), ((-0.5, -0.1), None), ((-0.5, -0.5, -0.5, -0.5, 0.2), None)],
+)
+def test_a_city_that_the_river_shuts_in_within_three_hours_is_warned_sooner(
+    site, bench, above_m, level
+):
+    closing_m = min(gate.closing_m for gate in site.gates)
+    step = bench(FloodAlerts(site))
+    answers = step(river(site, *(closing_m + m for m in above_m)), forecast(1, 0.04))
+    assert [a.level for a in answers] == ([] if level is None else [level])
 
 
 def test_a_warning_is_taken_back_only_after_the_hold_time(site, bench):
