@@ -90,7 +90,8 @@ class Worker:
             log.error("no forecast: %s", error)
             return []
         took_s = round(time.monotonic() - began_s, 2)
-        return [msgspec.structs.replace(forecast, took_s=took_s), *points]
+        # The river first: what the streets' outlook means depends on it.
+        return [*points, msgspec.structs.replace(forecast, took_s=took_s)]
 
     def _say(self, events: list[AnyEvent]) -> None:
         for event in events:

@@ -163,7 +163,7 @@ def wall_of(said: Path, demo: subprocess.Popen[str]) -> str:
 
 def test_nothing_of_the_storm_is_lost(storm: Storm) -> None:
     summary = storm.summary
-    assert summary["readings_stored"] > 1_000
+    assert summary["readings_stored"] > 100
     assert summary["frames_seen"] > 0
     assert summary["lost"] == 0
     assert summary["commands_requested"] >= summary["commands_confirmed"] > 0
