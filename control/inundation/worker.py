@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import msgspec
 
 from causeway.clock import NS, Clock, clock_of
 from causeway.events import AnyEvent, InundationForecast, ReadingsObserved
+from causeway.priority import give_way
 from causeway.site import load_site
 from causeway.streams import STREAMS
 from causeway.wire import decode_event, encode_event, pack, read_message
@@ -35,7 +35,7 @@ BUDGET_SHARE = 0.7  # of a period, on the wall
 ISSUES_MAX = 100
 BEAT_S = 1.0  # of the wall
 SETTLED_S = 0.05  # of silence, and nothing more waits
-NICE = 5  # what steers comes first
+NICE = 10  # what steers comes first
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +102,7 @@ class Worker:
 
 def worker_main(site_folder: Path, clock_spec: str) -> None:
     """What `causeway forecast` runs; ends when its standard input does."""
-    os.nice(NICE)
+    give_way(NICE)
     site = load_site(site_folder)
     file = site_folder / str(site.drainage_model)
     try:

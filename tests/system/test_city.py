@@ -1,7 +1,7 @@
 """What is done in the simulated city is seen in it: in its streets, its canals and its pictures.
 
 No centre is there. A gauge, a detector and a camera are read from the broker, signs and pumps are
-commanded by MQTT and Modbus as docs/INTERFACES.md says. One field runs twelve times as fast as the
+commanded by MQTT and Modbus as docs/INTERFACES.md says. One field runs six times as fast as the
 wall's clock: signs are set and pumps stopped in the middle of it. Beside it the water alone runs
 through a rising tide with a gate that is stuck open. Before them the same traffic drives in two
 equal streets, so full that they need both their lanes, and a sign closes a lane of the second.
@@ -196,9 +196,9 @@ class Played(NamedTuple):
     speed: float
 
 
-STREETS = Played("king_tide_by_day", KING_TIDE_BY_DAY, 12.0)
-TIDE = Played("stuck_gate", STUCK_GATE, 250.0)
-LANES = Played("rush", RUSH, 25.0)
+STREETS = Played("king_tide_by_day", KING_TIDE_BY_DAY, 6.0)
+TIDE = Played("stuck_gate", STUCK_GATE, 120.0)
+LANES = Played("rush", RUSH, 12.0)
 Pixels = NDArray[np.uint8]
 
 

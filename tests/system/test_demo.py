@@ -29,7 +29,7 @@ CITY = Path(__file__).parents[2] / "sims" / "cities" / "saigon"
 FILMS = Path(__file__).parents[3] / "shared" / "data" / "video"
 FILMED, FILM = "cam-hbt-6", "oc4n_traffic.mp4"
 PORTS = 4 + 4  # the wall, NATS with MQTT, PostgreSQL; the PLCs
-ALONE = ("--site", str(CITY), "--port", "0", "--json")  # a centre without a field
+ALONE = ("--site", str(CITY), "--port", "0", "--json", "--no-forecast")  # a centre without a field
 AS_ROOT = os.geteuid() == 0
 ORDINARY_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 WAIT_S = 180.0  # of a busy machine

@@ -153,7 +153,7 @@ class World:
         self.centre = await self.children.start(
             "centre",
             [
-                *(CAUSEWAY, "up", "--site", str(CITY), "--data", str(self.data)),
+                *(CAUSEWAY, "up", "--site", str(CITY), "--data", str(self.data), "--no-forecast"),
                 *("--mqtt", self.nats.mqtt_url_centre, "--nats", self.nats.nats_url),
                 *("--database", self.postgres.dsn, "--port", str(self.port)),
                 *(f"--plc={plc.id}=127.0.0.1:{self._port_of(plc)}" for plc in self.site.plcs),

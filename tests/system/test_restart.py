@@ -281,7 +281,7 @@ class City:
         self.centre = await self._children.start(
             name,
             [
-                *(CAUSEWAY, "up", "--site", str(CITY), "--port", str(self.port)),
+                *(CAUSEWAY, "up", "--site", str(CITY), "--port", str(self.port), "--no-forecast"),
                 *("--data", str(self._folder / "centre"), *self._shared()),
                 *("--signals", "greedy"),  # at this speed the planner takes half a core
             ],

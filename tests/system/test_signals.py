@@ -37,7 +37,7 @@ class Wall:
         self.data = data
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the demo
         self.process = subprocess.Popen(
-            [CAUSEWAY, "demo", "--headless", "--json", "--data", str(data)],
+            [CAUSEWAY, "demo", "--headless", "--json", "--no-forecast", "--data", str(data)],
             stdout=subprocess.PIPE,
             stderr=self._said,
             start_new_session=True,
