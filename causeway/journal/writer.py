@@ -328,9 +328,10 @@ class JetStreamJournal(JournalReader):
         return asyncio.get_running_loop().time() - asked_s > ANSWER_S_MAX
 
     async def _settle(self) -> None:
+        known = self.last_step  # more may be acknowledged while the answer is on its way
         ends = await self.ends()
-        if ends.last < self.last_step:
-            raise JournalLost(self.last_step, ends.last)
+        if ends.last < known:
+            raise JournalLost(known, ends.last)
         while self.last_step < ends.last:
             number = self.last_step + 1
             stored = (await self._stored(number)).data or b""

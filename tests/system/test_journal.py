@@ -53,7 +53,7 @@ from causeway.journal import (
     write_snapshot,
 )
 from causeway.journal import writer as writing
-from causeway.journal.reader import STREAM
+from causeway.journal.reader import STREAM, Ends
 from causeway.recording import open_recording, replay_recording
 from causeway.servers import AnotherInstance, Nats, ground, start_nats
 from causeway.wire import encode_step
@@ -448,6 +448,24 @@ async def test_a_stream_that_came_back_shorter_is_no_journal_to_go_on_with(serve
     future = await journal.append(step(4))
     with pytest.raises(JournalLost, match="ends at step 0; 3 had been acknowledged"):
         await asyncio.wait_for(future, 10)
+    await journal.close()
+
+
+async def test_what_is_acknowledged_while_the_end_is_asked_for_is_not_lost(
+    server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await JetStreamJournal.open(server.nats_url, "one")
+    await append_all(journal, [step(1)])
+    ask = journal.ends
+
+    async def ends_answered_late() -> Ends:
+        ends = await ask()
+        await append_all(journal, [step(2), step(3)])
+        return ends
+
+    monkeypatch.setattr(journal, "ends", ends_answered_late)
+    await journal._settle()
+    assert await append_all(journal, [step(4)]) == [4]
     await journal.close()
 
 

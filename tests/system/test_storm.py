@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from control.inundation.alerts import WARNING
@@ -92,10 +93,10 @@ class Wall:
         )
 
     def watch(self, connection: ClientConnection) -> None:
-        """Until it has seen it all, or for a while."""
+        """Until it has seen it all, or for a while; less where the centre ends."""
         deadline_s = time.monotonic() + WAIT_S
-        while not self.has_seen_it_all() and (left_s := deadline_s - time.monotonic()) > 0:
-            with suppress(TimeoutError):
+        with suppress(TimeoutError, ConnectionClosed):
+            while not self.has_seen_it_all() and (left_s := deadline_s - time.monotonic()) > 0:
                 message = connection.recv(timeout=left_s)
                 assert isinstance(message, bytes)
                 said = json.loads(zlib.decompress(message))
