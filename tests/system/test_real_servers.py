@@ -348,6 +348,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
             "centre",
             [
                 *(CAUSEWAY, "up", "--site", str(CITY), "--port", str(wall_port), *shared),
+                "--no-forecast",
                 *("--data", str(folder / "centre"), "--nats", nats.nats_url),
                 *("--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--database", dsn),
                 *(f"--plc={plc}=127.0.0.1:{port}" for plc, port in seen.items()),

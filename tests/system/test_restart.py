@@ -497,7 +497,7 @@ async def test_no_two_conflicting_groups_are_ever_green(story: Story) -> None:
 async def test_the_signals_go_to_their_local_plan_in_their_watchdog_time(story: Story) -> None:
     before = {s.junction: s for s in story.signals if s.at_ns <= story.killed_ns}
     green = [s for s in before.values() if s.interval == "green" and s.mode == "centre"]
-    assert len(green) > len(before) / 2  # the kill came in mid-green
+    assert len(green) > len(before) / 4  # the kill came in mid-green
     last_beat_ns = max(at_ns for at_ns in story.heartbeats_ns if at_ns <= story.killed_ns)
     for junction in before:
         alone = next(

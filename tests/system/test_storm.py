@@ -132,7 +132,7 @@ def storm() -> Iterator[Storm]:
         with (folder / "said").open("wb") as said:
             demo = subprocess.Popen(
                 [
-                    *(CAUSEWAY, "demo", "--headless", "--json", "--speed", "8"),
+                    *(CAUSEWAY, "demo", "--headless", "--json", "--speed", "4"),
                     *("--scenario", str(folder / "storm.toml"), "--data", str(folder / "data")),
                 ],
                 stdout=subprocess.PIPE,
