@@ -23,10 +23,11 @@ from control.inundation.search import CrossEntropy
 
 BASELINES = ("uncontrolled", "rules", "equal_filling")
 LAW = "feedback"
-POINTS = 24  # a round
+POINTS, POINTS_FEW = 24, 8  # a round; where there are not ROUNDS_LEAST rounds of so many
+ROUNDS_LEAST = 6
 STRIDES = 600  # of a planner's run, about
 STRIDE_MIN_S, STRIDE_MAX_S = 60, 300
-NODE_STEPS_MAX = 6e8  # in all of a search: about a quarter of an hour of one core
+NODE_STEPS_MAX = 1.2e9  # in all of a search: about half an hour of one core
 FINALISTS = 3
 SEED = 1
 WORSE_MAX = 0.02  # of uncontrolled's cost, on one member: what a law may lose to a baseline
@@ -59,11 +60,13 @@ async def plan(
     stride_s = int(min(STRIDE_MAX_S, max(STRIDE_MIN_S, case.seconds / STRIDES // 60 * 60)))
     costs = _Costs(case, members, workers, progress)
     await costs.reckon(stride_s)
-    rounds = int(min(runs_max, NODE_STEPS_MAX / node_steps) / (POINTS * len(members)))
+    points_max = min(runs_max, NODE_STEPS_MAX / node_steps) / len(members)
+    size = POINTS if points_max >= ROUNDS_LEAST * POINTS else POINTS_FEW
     starts = starting_parameters(len(case.assets))
     if before is not None and before.parameters:
         starts.append(np.array(before.parameters))
-    search = CrossEntropy(starts, POINTS, SEED)
+    rounds = 1 + int((points_max - len(starts)) / size)
+    search = CrossEntropy(starts, size, SEED)
     tried: list[tuple[float, tuple[float, ...]]] = []
     for _ in range(max(2, rounds)):
         points = [tuple(map(float, point)) for point in search.ask()]

@@ -34,6 +34,7 @@ RISE_PER_S = 0.1 / 60  # of an opening that goes by the flow it gives
 CAP_DECADES = 2.0  # the least cap is this many below the peak flow
 NO_CAP = 0.95  # from this parameter on a structure is not capped
 PUMP_ON = 0.5
+ONE_BY_ONE_MAX = 4  # assets
 REST_S = 300.0  # 12 starts an hour at most
 
 
@@ -209,9 +210,13 @@ def seen(levels: Array) -> Array:
 
 
 def starting_parameters(assets: int) -> list[Array]:
-    """Laws worth trying first: all open, half open, equal filling, by the own level, capped."""
+    """Laws worth trying first: all open, half open, equal filling, by the own level, capped.
+
+    Of a few assets also one by one, the others open: throttled while its water is low, and shut
+    until the water below is high, as a storage beside a sewer keeps its room for the peak.
+    """
     none, whole = np.full(assets, 0.5), np.ones(assets)
-    return [
+    laws = [
         np.concatenate(blocks)
         for blocks in (
             (whole, none, none, none, whole),
@@ -223,3 +228,9 @@ def starting_parameters(assets: int) -> list[Array]:
             (whole, none, none, none, none),
         )
     ]
+    for asset in range(assets if assets <= ONE_BY_ONE_MAX else 0):
+        for base, own, below in ((0.6, 0.6, 0.5), (0.0, 0.5, 1.0)):
+            law = laws[0].reshape(-1, assets).copy()
+            law[[0, 1, 3], asset] = base, own, below
+            laws.append(law.ravel())
+    return laws

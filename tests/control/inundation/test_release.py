@@ -28,13 +28,14 @@ def view(
     *,
     at_s: float = 0.0,
     head_below_m: float = 0.0,
+    below: list[float] | None = None,
     flow_m3s: float = 0.0,
 ) -> View:
     n = len(filling)
     return View(
         at_s=at_s,
         filling=np.array(filling),
-        filling_below=np.zeros(n),
+        filling_below=np.array(below if below is not None else [0.0] * n),
         head_m=np.ones(n),
         head_below_m=np.full(n, head_below_m),
         flow_m3s=np.full(n, flow_m3s),
@@ -107,3 +108,15 @@ def test_no_law_gives_a_setting_outside_0_to_1(
 def test_the_first_law_that_is_tried_leaves_all_open() -> None:
     law = FeedbackRelease(GATES, starting_parameters(2)[0])
     assert law.settings(view([0.0, 1.5])).tolist() == [1.0, 1.0]
+
+
+def test_a_few_assets_are_tried_one_by_one_as_well() -> None:
+    laws = [FeedbackRelease(GATES, law) for law in starting_parameters(2)[-4:]]
+    low, high = view([0.1, 0.1], below=[0.05, 0.05]), view([0.9, 0.9], below=[0.9, 0.9])
+    assert [law.settings(low).round(2).tolist() for law in laws] == [
+        [0.68, 1.0],
+        [0.2, 1.0],
+        [1.0, 0.68],
+        [1.0, 0.2],
+    ]
+    assert all((law.settings(high) == 1.0).all() for law in laws)
