@@ -33,7 +33,7 @@ OURS = "causeway"
 CONTROLLERS = (OURS, *BASELINES)
 RUNS = 400
 NOMINAL = (Fault(),)
-MEMBERS_RAIN_RATIO = (0.75, 1.0, 1.25)  # of a plan for storms that may differ from the model
+MEMBERS_RAIN_RATIO = (0.7, 0.85, 1.0, 1.15, 1.3)  # of a plan for a storm that may be another
 RAIN_RATIOS = (0.7, 1.3)
 
 Say = Callable[[str], None]
