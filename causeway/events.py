@@ -629,12 +629,17 @@ class TideLevelChanged(Event, frozen=True, kw_only=True):
 
 
 class InundationChanged(Event, frozen=True, kw_only=True):
-    """A road segment's inundation level changed; 0 is dry, 1 watch, 2 motorbikes, 3 cars, 4 all."""
+    """A road segment's inundation level changed, or who cannot pass any more.
+
+    0 is dry, 1 watch, 2 motorbikes, 3 cars, 4 buses and trucks. `kept_out` are the classes that the
+    water keeps out: at level 4 emergency vehicles may still pass.
+    """
 
     segment: str
     level: int
     depth_m: float
     point: str
+    kept_out: tuple[str, ...] = ()
 
 
 class ClosureProposed(Event, frozen=True, kw_only=True):
@@ -660,13 +665,27 @@ class ClosureWithdrawn(Event, frozen=True, kw_only=True):
     depth_m: float
 
 
+class PassageOutlook(Struct, frozen=True, array_like=True):
+    """When a kind of vehicle is expected not to pass a street, and how surely.
+
+    `kind` is motorbike, car, bus_truck or emergency; `probability` the share of the members that
+    keep it out at some time ahead. From and until are their medians, leads in seconds; an `until_s`
+    of None lies beyond what was forecast.
+    """
+
+    kind: str
+    probability: float
+    from_s: int
+    until_s: int | None
+
+
 class StreetOutlook(Struct, frozen=True, array_like=True):
     """What an ensemble expects of one street's low point.
 
     Depths by lead time in cm: the median and the bounds that one member in ten is outside of, each.
     `over` are the shares of the members that pass OUTLOOK_DEPTHS_M at some time ahead. The onset is
     the median lead of the first water over the second of them (None: too few members have it), the
-    end that of the last.
+    end that of the last. `closed` are the kinds of vehicles that some members keep out.
     """
 
     segment: str
@@ -678,6 +697,7 @@ class StreetOutlook(Struct, frozen=True, array_like=True):
     onset_s: int | None
     end_s: int | None
     cause: FloodCause
+    closed: tuple[PassageOutlook, ...] = ()
 
 
 class InundationForecast(Event, frozen=True, kw_only=True):

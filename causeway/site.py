@@ -386,14 +386,21 @@ class TideModel(Struct, frozen=True, forbid_unknown_fields=True):
     surge: SurgeModel | None = None
 
 
+EMERGENCY_M = 0.60  # head at which emergency vehicles stop: Kramer, Terheiden, Wieprecht 2016
+
+
 class InundationLevels(Struct, frozen=True, forbid_unknown_fields=True):
-    """Street depths of the levels watch, motorbikes, cars, all, from a day on."""
+    """Street depths of the levels watch, motorbikes, cars, buses and trucks, from a day on.
+
+    From these depths on each class stays out; emergency vehicles do from `emergency_m`.
+    """
 
     valid_from: date
     depths_m: tuple[float, float, float, float]
     hysteresis_m: float
     hold_s: float  # how long it must be lower before the level falls
     source: str
+    emergency_m: float = EMERGENCY_M
 
 
 class Place(Struct, frozen=True, forbid_unknown_fields=True):
@@ -826,6 +833,12 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
     for depths in site.inundation_levels:
         if sorted(depths.depths_m) != list(depths.depths_m):
             yield depths, f"depths_m {depths.depths_m}: expected rising values"
+        elif depths.emergency_m < depths.depths_m[-1]:
+            yield (
+                depths,
+                f"emergency_m {depths.emergency_m}: expected {depths.depths_m[-1]} or more, "
+                "the depth at which buses and trucks stay out",
+            )
     for camera in site.cameras:
         if len(camera.road) < 3:
             yield camera, f"{camera.id}: a road polygon needs three points"

@@ -1,18 +1,20 @@
 """Decides which street should be proposed for closure, and what the signs say when one is approved.
 
-In come `InundationChanged` and `FloodAlertChanged` events, the operators' `ClosureDecided` and
-what the signs show; out go `ClosureProposed` and `ClosureWithdrawn` for people, and `SignRequested`
-for the message signs that look upon the street. When the water has gone the closure is withdrawn;
-a sign then says what the worst closure left says, or nothing. A sign that shows something else
-than it should is asked again.
+In come `InundationChanged`, `InundationForecast` and `FloodAlertChanged` events, the operators'
+`ClosureDecided` and what the signs show; out go `ClosureProposed` and `ClosureWithdrawn` for
+people, and `SignRequested` for the message signs that look upon the street. When the water has gone
+the closure is withdrawn; a sign then says what the worst closure left says, or nothing. A sign that
+shows something else than it should is asked again.
 
 Laws of this file:
 1. Nothing is closed and nothing is shown without a person's approval.
 2. An approval covers the classes that it was given for: when the water rises over the next
    threshold the approved classes stay closed and the further ones wait; when it falls the fewer
    need no new one.
-3. A warning that is sure enough and near enough proposes the closure before the water is there.
-   Once a gauge has seen the water it is the gauge that decides.
+3. While a street is warned of, a class for which the forecast is sure enough and near enough is
+   proposed before the water is there, and stays so while it is likelier than not. Once a gauge has
+   seen the water it is the gauge that decides.
+4. Who cannot pass is decided by `inundation/passability.py` alone.
 """
 
 from __future__ import annotations
@@ -34,40 +36,47 @@ from causeway.events import (
     ControlModeChanged,
     FloodAlertChanged,
     InundationChanged,
+    InundationForecast,
     Now,
     SignObserved,
     SignRequested,
+    StreetOutlook,
     Tick,
 )
 from causeway.site import RoadSegment, Sign, Site
-from control.inundation.alerts import SURE, WARNING
-from control.inundation.levels import day_of, levels_in_force
+from control.inundation.alerts import ONSET_S, PEAK_CM, SURE, WARNING
+from control.inundation.passability import CLASSES, KINDS, classes
 
 NS = 1_000_000_000
 ASK_AGAIN_S = 60.0
-CLASSES: dict[int, tuple[str, ...]] = {
-    0: (),
-    2: ("motorbike",),
-    3: ("motorbike", "car"),
-    4: ("motorbike", "car", "bus", "truck", "emergency"),
+BANS = {  # by the class that stands furthest on; priority vehicles are exempt (QCVN 41, P.101)
+    "motorbike": "CẤM XE MÁY",
+    "car": "CẤM XE MÁY, Ô TÔ",
+    "truck": "CẤM MỌI XE",
+    "emergency": "CẤM MỌI XE",
 }
-CLOSING = (2, 3, 4)
-BANS: dict[int, str] = {2: "CẤM XE MÁY", 3: "CẤM XE MÁY, Ô TÔ", 4: "CẤM MỌI XE"}
+LIKELY = 0.5
 AHEAD_S = 3_600.0  # a closure is proposed at most so long before the water
-WITHDRAW_LEVEL = 1  # watch: the water is still seen, and no longer closes anything
 
 
 class _Closure(Struct):
-    """A closure that is proposed, or in force up to the level that was approved (0: none)."""
+    """A closure that is proposed, and in force for those of its classes that were approved."""
 
-    level: int
+    classes: tuple[str, ...]
     depth_m: float
-    approved_level: int = 0
+    approved: tuple[str, ...] = ()
     expected_at_ns: int | None = None  # None: a gauge sees the water
 
     @property
-    def level_in_force(self) -> int:
-        return min(self.level, self.approved_level)
+    def in_force(self) -> tuple[str, ...]:
+        return tuple(name for name in self.classes if name in self.approved)
+
+
+class _Ahead(Struct):
+    """What the newest forecast has of a street: since when, how deep, and when each kind stops."""
+
+    peak_m: float = 0.0
+    kinds: dict[str, tuple[float, int]] = {}  # probability, and from when on
 
 
 class _Shown(Struct):
@@ -88,6 +97,7 @@ class Closures:
     hears = frozenset(
         {
             InundationChanged,
+            InundationForecast,
             FloodAlertChanged,
             ClosureDecided,
             SignObserved,
@@ -99,8 +109,9 @@ class Closures:
     def __init__(self, site: Site) -> None:
         self._segments = {s.id: s for s in site.segments}
         self._signs = {s.id: s for s in site.signs}
-        self._rows = site.inundation_levels
         self._closures: dict[str, _Closure] = {}
+        self._warned: dict[str, None] = {}  # streets with a warning of water to come
+        self._ahead: dict[str, _Ahead] = {}
         self._shown = {s.id: _Shown() for s in site.signs}
 
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
@@ -108,9 +119,16 @@ class Closures:
             case InundationChanged() if event.segment in self._segments:
                 yield from self._water(event)
                 yield from self._speak(event.segment, now)
+            case InundationForecast():
+                self._ahead = {street.segment: _ahead(event, street) for street in event.streets}
+                for segment in self._warned:
+                    yield from self._expected(segment, now)
             case FloodAlertChanged() if event.segment in self._segments:
-                yield from self._expected(event, now.at_ns)
-                yield from self._speak(event.segment, now)
+                if event.level >= WARNING and event.onset_at_ns is not None:
+                    self._warned[event.segment] = None
+                else:
+                    self._warned.pop(event.segment, None)
+                yield from self._expected(event.segment, now)
             case ClosureDecided():
                 yield from self._decided(event)
                 yield from self._speak(event.segment, now)
@@ -125,51 +143,61 @@ class Closures:
 
     def _water(self, event: InundationChanged) -> Iterator[AnyEvent]:
         closure = self._closures.get(event.segment)
-        if event.level <= WITHDRAW_LEVEL:
+        if not event.kept_out:
             if closure is not None and closure.expected_at_ns is None:
                 del self._closures[event.segment]
                 yield ClosureWithdrawn(segment=event.segment, depth_m=event.depth_m)
             return
         if closure is None:
-            closure = self._closures[event.segment] = _Closure(event.level, event.depth_m)
-        elif closure.level == event.level and closure.expected_at_ns is None:
+            closure = self._closures[event.segment] = _Closure(event.kept_out, event.depth_m)
+        elif closure.classes == event.kept_out and closure.expected_at_ns is None:
             return
-        closure.level, closure.depth_m, closure.expected_at_ns = event.level, event.depth_m, None
+        closure.classes, closure.depth_m, closure.expected_at_ns = (
+            event.kept_out,
+            event.depth_m,
+            None,
+        )
         yield self._proposed(event.segment, closure)
 
-    def _expected(self, event: FloodAlertChanged, at_ns: int) -> Iterator[AnyEvent]:
+    def _expected(self, segment: str, now: Now) -> Iterator[AnyEvent]:
         """A forecast proposes, changes or withdraws what no gauge has decided about."""
-        closure = self._closures.get(event.segment)
+        closure = self._closures.get(segment)
         if closure is not None and closure.expected_at_ns is None:
             return
-        onset_at_ns = event.onset_at_ns
-        if event.level < WARNING or onset_at_ns is None:
+        ahead = self._ahead.get(segment, _Ahead())
+        if segment not in self._warned:
             if closure is not None:
-                del self._closures[event.segment]
-                yield ClosureWithdrawn(segment=event.segment, depth_m=event.peak_m)
+                del self._closures[segment]
+                yield ClosureWithdrawn(segment=segment, depth_m=ahead.peak_m)
+                yield from self._speak(segment, now)
             return
-        level = self._level_of(event.peak_m, at_ns)
-        near = event.probability >= SURE and onset_at_ns - at_ns <= AHEAD_S * NS
-        if closure is None and not near:
+        proposed = _Closure((), ahead.peak_m) if closure is None else closure
+        kinds = [
+            kind
+            for kind in KINDS
+            if kind in ahead.kinds
+            and _is_due(*ahead.kinds[kind], now.at_ns, CLASSES[kind][0] in proposed.classes)
+        ]
+        if not kinds:
             return
-        if closure is None:
-            closure = self._closures[event.segment] = _Closure(level, event.peak_m)
-        closure.level, closure.depth_m, closure.expected_at_ns = level, event.peak_m, onset_at_ns
-        yield self._proposed(event.segment, closure)
-
-    def _level_of(self, depth_m: float, at_ns: int) -> int:
-        """The closing level of a depth to come: at least that of motorbikes."""
-        rows = levels_in_force(self._rows, day_of(at_ns))
-        reached = sum(depth_m >= d for d in rows.depths_m) if rows is not None else 0
-        return max(min(CLOSING), reached)
+        wanted = _Closure(
+            classes(kinds),
+            ahead.peak_m,
+            proposed.approved,
+            min(ahead.kinds[kind][1] for kind in kinds),
+        )
+        if closure is None or _is_news(wanted, closure):
+            self._closures[segment] = wanted
+            yield self._proposed(segment, wanted)
+            yield from self._speak(segment, now)
 
     def _proposed(self, segment: str, closure: _Closure) -> ClosureProposed:
         return ClosureProposed(
             segment=segment,
-            classes=CLASSES[closure.level],
+            classes=closure.classes,
             depth_m=closure.depth_m,
             signs=tuple(s.id for s in self._signs.values() if segment in s.segments),
-            in_force=CLASSES[closure.level_in_force],
+            in_force=closure.in_force,
             expected_at_ns=closure.expected_at_ns,
         )
 
@@ -183,7 +211,7 @@ class Closures:
                 by=f"operator:{event.operator}",
             )
         else:
-            closure.approved_level = closure.level if event.approved else 0
+            closure.approved = closure.classes if event.approved else ()
 
     def _speak(self, segment: str, now: Now) -> Iterator[AnyEvent]:
         """Ask for the texts that are now other ones than before."""
@@ -201,13 +229,13 @@ class Closures:
         closed = [
             (self._closures[s], self._segments[s])
             for s in sign.segments
-            if s in self._closures and self._closures[s].level_in_force > 0
+            if s in self._closures and self._closures[s].in_force
         ]
         if not closed:
             return "", "no closure"
-        closure, segment = max(closed, key=lambda c: (c[0].level_in_force, c[0].depth_m))
+        closure, segment = max(closed, key=lambda c: (len(c[0].in_force), c[0].depth_m))
         soon = closure.expected_at_ns is not None
-        text = sign_text(segment, closure.depth_m, closure.level_in_force, sign, soon)
+        text = sign_text(segment, closure.depth_m, closure.in_force, sign, soon)
         expected = " expected" if soon else ""
         return text, f"{segment.id}: {closure.depth_m * 100:.0f} cm{expected}, closure approved"
 
@@ -229,22 +257,52 @@ class Closures:
         )
 
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode((self._closures, self._shown))
+        return msgspec.msgpack.encode((self._closures, self._shown, self._warned, self._ahead))
 
     def restore(self, state: bytes) -> None:
-        self._closures, self._shown = msgspec.msgpack.decode(
-            state, type=tuple[dict[str, _Closure], dict[str, _Shown]]
+        self._closures, self._shown, self._warned, self._ahead = msgspec.msgpack.decode(
+            state,
+            type=tuple[dict[str, _Closure], dict[str, _Shown], dict[str, None], dict[str, _Ahead]],
         )
 
 
+def _ahead(forecast: InundationForecast, street: StreetOutlook) -> _Ahead:
+    kinds = {
+        passage.kind: (passage.probability, forecast.issued_at_ns + passage.from_s * NS)
+        for passage in street.closed
+    }
+    return _Ahead(street.peak_cm / 100, kinds)
+
+
+def _is_due(probability: float, from_ns: int, at_ns: int, proposed: bool) -> bool:
+    """Whether a class is to be kept out: surely and soon, or as before and still likely."""
+    if proposed:
+        return probability >= LIKELY
+    return probability >= SURE and from_ns - at_ns <= AHEAD_S * NS
+
+
+def _is_news(wanted: _Closure, closure: _Closure) -> bool:
+    """Whether a proposal says something else than the one that stands."""
+    assert wanted.expected_at_ns is not None and closure.expected_at_ns is not None
+    return (
+        wanted.classes != closure.classes
+        or abs(wanted.depth_m - closure.depth_m) * 100 >= PEAK_CM
+        or abs(wanted.expected_at_ns - closure.expected_at_ns) >= ONSET_S * NS
+    )
+
+
 def sign_text(
-    segment: RoadSegment, depth_m: float, level: int, sign: Sign, soon: bool = False
+    segment: RoadSegment,
+    depth_m: float,
+    banned: tuple[str, ...],
+    sign: Sign,
+    soon: bool = False,
 ) -> str:
     """The street, the depth, who must not go on; a sign of fewer rows leaves out the first of them.
 
     `soon`: the water is still to come. Only the street's name is ever cut.
     """
-    depth, ban = f"{'SẮP NGẬP' if soon else 'NGẬP'} {depth_m * 100:.0f} CM", BANS[level]
+    depth, ban = f"{'SẮP NGẬP' if soon else 'NGẬP'} {depth_m * 100:.0f} CM", BANS[banned[-1]]
     name = unicodedata.normalize("NFC", segment.name.upper())[: sign.columns].rstrip()
     lines = {1: (ban,), 2: (depth, ban)}.get(sign.rows, (name, depth, ban))
     return unicodedata.normalize("NFC", "\n".join(lines))

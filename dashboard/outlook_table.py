@@ -132,6 +132,15 @@ def _ahead(event: e.InundationForecast, outlook: e.StreetOutlook) -> dict[str, V
         "onset": None if outlook.onset_s is None else issued + outlook.onset_s,
         "end": None if outlook.end_s is None else issued + outlook.end_s,
         "cause": outlook.cause.value,
+        "closed": [
+            {
+                "kind": passage.kind,
+                "p": passage.probability,
+                "from": issued + passage.from_s,
+                "until": None if passage.until_s is None else issued + passage.until_s,
+            }
+            for passage in outlook.closed
+        ],
     }
 
 
@@ -147,6 +156,7 @@ def _dry(event: e.InundationForecast) -> dict[str, Value]:
         "peak": 0.0,
         "onset": None,
         "end": None,
+        "closed": [],
     }
 
 
@@ -161,5 +171,6 @@ def _unforeseen(event: e.FloodAlertChanged) -> dict[str, Value]:
         "peak": event.peak_m,
         "onset": None,
         "end": None,
+        "closed": [],
         "cause": event.cause.value,
     }

@@ -10,20 +10,20 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-EVERY_CLASS = ("motorbike", "car", "bus", "truck", "emergency")
+ORDINARY = ("motorbike", "car", "bus", "truck")  # no priority vehicles: QCVN 41, P.101
 CLASS_WORDS = {
     "XE MÁY": ("motorbike",),
     "Ô TÔ": ("car",),
     "XE BUÝT": ("bus",),
     "XE TẢI": ("truck",),
-    "MỌI XE": EVERY_CLASS,
+    "MỌI XE": ORDINARY,
 }
 BAN = "CẤM "
 CLOSED_LANE = re.compile(r"ĐÓNG LÀN (\d)")
 
 
 class Restriction(NamedTuple):
-    """Who must not enter, in the order of `EVERY_CLASS`, and the closed lane (kerb lane is 1)."""
+    """Who must not enter, in the order of `ORDINARY`, and the closed lane (kerb lane is 1)."""
 
     banned: tuple[str, ...] = ()
     lane: int | None = None
@@ -40,4 +40,4 @@ def obeyed(text: str) -> Restriction:
                 banned.update(CLASS_WORDS.get(name.strip(), ()))
         elif closed := CLOSED_LANE.fullmatch(words):
             lane = int(closed[1])
-    return Restriction(tuple(c for c in EVERY_CLASS if c in banned), lane)
+    return Restriction(tuple(c for c in ORDINARY if c in banned), lane)

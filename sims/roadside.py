@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from causeway.site import Site
 from sims.cabinets import Cabinets, Message, Network, Trackers, detectors
 from sims.controllers import SignalFault
-from sims.obedience import EVERY_CLASS, Restriction
+from sims.obedience import ORDINARY, Restriction
 from sims.scenario import NS, FieldFault, Scenario
 from sims.script import Begun, Ended, Script, Stalled
 from sims.street_water import StreetWater
@@ -108,7 +108,7 @@ class Roadside:
             restriction = restrictions.get(sign.id, Restriction())
             for segment in sign.segments if restriction.banned else ():
                 both = (*banned.get(segment, ()), *restriction.banned)
-                banned[segment] = tuple(c for c in EVERY_CLASS if c in both)
+                banned[segment] = tuple(c for c in ORDINARY if c in both)
             lane = restriction.lane
             if lane and sign.segments and lane <= self._lanes[sign.segments[0]]:
                 closed.append((sign.segments[0], lane))

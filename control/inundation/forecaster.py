@@ -30,6 +30,7 @@ from causeway.events import (
     FloodCause,
     ForecastIssued,
     InundationForecast,
+    PassageOutlook,
     Quality,
     ReadingsObserved,
     StreetOutlook,
@@ -37,7 +38,9 @@ from causeway.events import (
 from causeway.site import Site
 from control.inundation.gauged import levels_of, points_of
 from control.inundation.hydraulics import Hydraulics, Observed, Plants, Ran, RunFailed, Weather
+from control.inundation.levels import day_of, levels_in_force
 from control.inundation.model import DrainageModel, Member, Unknowns
+from control.inundation.passability import Limit, limits
 from control.inundation.rainfall import Field, believed, nowcast
 
 NS = 1_000_000_000
@@ -215,8 +218,9 @@ class Forecaster:
         depth_m, leads = ensemble.depth_m, ensemble.lead_s
         told = slice(LEAD_EVERY - 1, None, LEAD_EVERY)
         lead_s = tuple(int(lead) for lead in leads[told])
+        stops = limits(levels_in_force(self._site.inundation_levels, day_of(at_ns)))
         outlooks = [
-            _outlook(street, depth_m[:, :, place], leads, told, ensemble.causes[place])
+            _outlook(street, depth_m[:, :, place], leads, told, ensemble.causes[place], stops)
             for place, street in enumerate(ensemble.streets)
             if depth_m[:, :, place].max() >= SHOWN_M
         ]
@@ -573,7 +577,12 @@ def _member(model: DrainageModel, rng: np.random.Generator, number: int) -> tupl
 
 
 def _outlook(
-    street: str, depth_m: Array, leads: Array, told: slice, cause: FloodCause
+    street: str,
+    depth_m: Array,
+    leads: Array,
+    told: slice,
+    cause: FloodCause,
+    stops: tuple[Limit, ...],
 ) -> StreetOutlook:
     """One street's part, from its members' depths (members, steps)."""
     low, median, high = (
@@ -582,13 +591,7 @@ def _outlook(
     )
     peaks = depth_m.max(axis=1)
     over = tuple(round(float((peaks > depth).mean()), 3) for depth in OUTLOOK_DEPTHS_M)
-    flooded = depth_m > OUTLOOK_DEPTHS_M[ALERT_DEPTH]
-    having = flooded.any(axis=1)
-    onset_s = end_s = None
-    if having.mean() >= LOW:
-        onset_s = int(np.median(leads[flooded[having].argmax(axis=1)]))
-        last = depth_m.shape[1] - 1 - flooded[having][:, ::-1].argmax(axis=1)
-        end_s = int(np.median(leads[last]))
+    _, onset_s, end_s = _spell(depth_m > OUTLOOK_DEPTHS_M[ALERT_DEPTH], leads)
     return StreetOutlook(
         segment=street,
         low_cm=low,
@@ -599,4 +602,26 @@ def _outlook(
         onset_s=onset_s,
         end_s=end_s,
         cause=cause,
+        closed=tuple(_passages(depth_m, leads, stops)),
     )
+
+
+def _passages(depth_m: Array, leads: Array, stops: tuple[Limit, ...]) -> Iterator[PassageOutlook]:
+    """Who is expected not to pass, from when to when; the model's streets have no velocities."""
+    for stop in stops:
+        share, from_s, until_s = _spell(depth_m >= stop.depth_m, leads)
+        if from_s is not None:
+            ends = until_s if until_s is not None and until_s < leads[-1] else None
+            yield PassageOutlook(stop.kind, round(share, 3), from_s, ends)
+
+
+def _spell(having: NDArray[np.bool_], leads: Array) -> tuple[float, int | None, int | None]:
+    """Of members (members, steps): the share that has it at all, and the median first and last
+    lead of those; None where they are too few."""
+    members = having.any(axis=1)
+    share = float(members.mean())
+    if share < LOW:
+        return share, None, None
+    first = having[members].argmax(axis=1)
+    last = having.shape[1] - 1 - having[members][:, ::-1].argmax(axis=1)
+    return share, int(np.median(leads[first])), int(np.median(leads[last]))

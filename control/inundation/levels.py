@@ -1,11 +1,11 @@
 """Decides how badly a street is under water, from its street-depth gauge.
 
 In come readings of `depth_m`; out go `InundationChanged` events: 0 dry, 1 watch, 2 closed to
-motorbikes, 3 closed to cars, 4 closed to all. A level rises at once; it falls when the depth has
-been below the level's threshold, less the hysteresis, for the hold time, and to no less than the
-depths of that time allow. A segment with several gauges has the highest of their levels.
-Thresholds are dated rows of the site: the row in force is the newest one not after the step's
-day.
+motorbikes, 3 to cars, 4 to buses and trucks; one more is told where emergency vehicles stay out
+too. A level rises at once; it falls when the depth has been below the level's threshold, less the
+hysteresis, for the hold time, and to no less than the depths of that time allow. A segment with
+several gauges has the highest of their levels. Thresholds are dated rows of the site: the row in
+force is the newest one not after the step's day.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from msgspec import Struct
 
 from causeway.events import AnyEvent, InundationChanged, Now, Quality, ReadingsObserved
 from causeway.site import InundationLevels, Site
+from control.inundation.passability import kept_out, limits
 
 NS = 1_000_000_000
 
 
 class _Gauge(Struct):
-    """One gauge's level; since when the water has allowed a lower one, and the highest of those."""
+    """One gauge's level, which counts on to where emergency vehicles stay out; since when the water
+    has allowed a lower one, and the highest of those."""
 
     level: int = 0
     depth_m: float = 0.0
@@ -75,11 +77,13 @@ class StreetInundation:
                 _take(self._gauges[point], rows, depth_m, observed_at_ns)
                 deepest, gauge = self._deepest(point)
                 if gauge.level != before:
+                    reached_m = (0.0, *_steps(rows))[gauge.level]
                     yield InundationChanged(
                         segment=self._segment_of[point],
-                        level=gauge.level,
+                        level=min(gauge.level, len(rows.depths_m)),
                         depth_m=gauge.depth_m,
                         point=deepest,
+                        kept_out=kept_out(limits(rows), reached_m),
                     )
 
     def _deepest(self, point: str) -> tuple[str, _Gauge]:
@@ -95,13 +99,18 @@ class StreetInundation:
         self._gauges = msgspec.msgpack.decode(state, type=dict[str, _Gauge])
 
 
+def _steps(rows: InundationLevels) -> tuple[float, ...]:
+    """The depths at which something changes."""
+    return *rows.depths_m, rows.emergency_m
+
+
 def _take(gauge: _Gauge, rows: InundationLevels, depth_m: float, observed_at_ns: int) -> None:
     """Bring a gauge's level up to a new reading; one that was overtaken says nothing of now."""
     if observed_at_ns <= gauge.observed_at_ns:
         return
     gauge.observed_at_ns, gauge.depth_m = observed_at_ns, depth_m
-    reached = sum(depth_m >= d for d in rows.depths_m)
-    kept = sum(depth_m >= d - rows.hysteresis_m for d in rows.depths_m)
+    reached = sum(depth_m >= d for d in _steps(rows))
+    kept = sum(depth_m >= d - rows.hysteresis_m for d in _steps(rows))
     if reached > gauge.level:
         gauge.level, gauge.falling_since_ns = reached, None
     elif kept >= gauge.level:

@@ -32,7 +32,7 @@ export function Outlook() {
         <table class="outlooks" data-test="outlooks">
           <thead><tr>
             <th>${t("colStreet")}</th><th>${t("colAlert")}</th><th class="n">${t("colOver20")}</th><th class="n">${t("colPeak")}</th>
-            <th>${t("colOnset")}</th><th>${t("colEnd")}</th><th>${t("colCause")}</th><th>${t("why")}</th>
+            <th>${t("colOnset")}</th><th>${t("colEnd")}</th><th>${t("colClosed")}</th><th>${t("colCause")}</th><th>${t("why")}</th>
           </tr></thead>
           <tbody>${list.map((row) => html`<${Street} key=${row.segment} row=${row} />`)}</tbody>
         </table>
@@ -81,10 +81,18 @@ function Street({ row }) {
       <td class="n"><span class="plate f${depthLevel(row.peak)}">${cm(row.peak)} cm</span> <span class="soft">${range(row)}</span></td>
       <td>${row.onset ? clock(row.onset, false) : under(row.segment) ? t("now") : ""}</td>
       <td>${row.end ? clock(row.end, false) : ""}</td>
+      <td class="passages"><${Passages} row=${row} /></td>
       <td>${t(`cause_${row.cause ?? "unknown"}`)}</td>
       <td class="sample" title=${row.why}>${row.why}</td>
     </tr>
   `;
+}
+
+// Who cannot pass, from when to when, and how surely; a spell without an end goes on beyond the forecast.
+function Passages({ row }) {
+  return (row.closed ?? []).map((passage) => html`
+    <span key=${passage.kind} class="passage">${t(passage.kind)} <b>${clock(passage.from, false)}–${passage.until ? clock(passage.until, false) : "…"}</b> <i>P ${num(passage.p, 1)}</i></span>
+  `);
 }
 
 const under = (segment) => (peek("segments")[segment]?.level ?? 0) > 0;
@@ -100,6 +108,7 @@ export function StreetOutlook({ segment }) {
     <h3>${t("outlook")} ${row.level ? html`<span class="alert a${row.level}">${t(`alert${row.level}`)}</span>` : ""}</h3>
     <${Band} row=${row} issued=${made?.issued ?? now.value} />
     <p class="soft">${t("colOver20")}: ${num((row.over[1] ?? 0) * 100)} % · ${t(`cause_${row.cause ?? "unknown"}`)}${row.onset ? ` · ${t("colOnset")} ${clock(row.onset, false)}` : ""}${row.why ? ` · ${row.why}` : ""}</p>
+    ${row.closed?.length > 0 && html`<p class="passages">${t("colClosed")}: <${Passages} row=${row} /></p>`}
     ${row.because?.length > 0 && html`<${Chain} links=${row.because} />`}
   `;
 }

@@ -1,3 +1,5 @@
+import pytest
+
 from causeway.events import (
     Address,
     ClosureDecided,
@@ -6,16 +8,62 @@ from causeway.events import (
     CommandRefused,
     ControlMode,
     ControlModeChanged,
+    FloodAlertChanged,
+    FloodCause,
     InundationChanged,
+    InundationForecast,
+    PassageOutlook,
     SignObserved,
     SignRequested,
+    StreetOutlook,
     Tick,
 )
 from control.closures import ASK_AGAIN_S, Closures
+from control.inundation.passability import kept_out, limits
+
+NS = 1_000_000_000
+KEPT_OUT = {2: 0.2, 3: 0.3, 4: 0.5}  # by level, from what depth on
 
 
 def water(level, depth_m=0.27, segment="rd-1"):
-    return InundationChanged(segment=segment, level=level, depth_m=depth_m, point="sg-1/depth_m")
+    return InundationChanged(
+        segment=segment,
+        level=level,
+        depth_m=depth_m,
+        point="sg-1/depth_m",
+        kept_out=kept_out(limits(None), KEPT_OUT.get(level, 0.0)),
+    )
+
+
+def forecast(at_ns, peak_cm=35, **kinds):
+    """A forecast of one street; each kind with its probability and minutes until it stops."""
+    street = StreetOutlook(
+        segment="rd-1",
+        low_cm=(0,),
+        median_cm=(peak_cm,),
+        high_cm=(peak_cm,),
+        over=(1.0, 0.9, 0.5, 0.0),
+        peak_cm=peak_cm,
+        onset_s=1_800,
+        end_s=None,
+        cause=FloodCause.RAIN,
+        closed=tuple(PassageOutlook(k, p, 60 * m, None) for k, (p, m) in kinds.items()),
+    )
+    return InundationForecast(
+        issued_at_ns=at_ns, lead_s=(600,), members=30, streets=(street,), inputs=""
+    )
+
+
+def alert(at_ns, level=2, minutes=30):
+    return FloodAlertChanged(
+        segment="rd-1",
+        level=level,
+        probability=0.9,
+        peak_m=0.35,
+        onset_at_ns=at_ns + minutes * 60 * NS if level else None,
+        cause=FloodCause.RAIN,
+        why="",
+    )
 
 
 def decided(approved, segment="rd-1"):
@@ -63,7 +111,7 @@ def test_an_approval_does_not_cover_classes_that_rising_water_adds(site, bench):
     step = bench(Closures(site))
     step(water(2), decided(True))
     answers = step(water(4, 0.55))
-    assert answers[0].classes == ("motorbike", "car", "bus", "truck", "emergency")
+    assert answers[0].classes == ("motorbike", "car", "bus", "truck")
     assert answers[0].in_force == ("motorbike",)
     assert texts(answers) == {"vms-1": "CALMETTE\nNGẬP 55 CM\nCẤM XE MÁY"}
     assert texts(step(decided(True))) == {"vms-1": "CALMETTE\nNGẬP 55 CM\nCẤM MỌI XE"}
@@ -118,3 +166,70 @@ def test_a_sign_in_manual_mode_is_not_asked_again(site, bench):
     assert step(Tick(), after_s=ASK_AGAIN_S) == []
     step(ControlModeChanged(asset="vms-1", mode=ControlMode.AUTOMATIC, operator="an"))
     assert texts(step(Tick(), after_s=1)) == {"vms-1": ""}
+
+
+# --- water to come --------------------------------------------------------------------------------
+
+
+def test_a_sure_and_near_forecast_proposes_each_class_that_it_concerns(site, bench):
+    step = bench(Closures(site))
+    kinds = {"motorbike": (0.9, 30), "car": (0.8, 40), "bus_truck": (0.4, 50)}
+    (proposed,) = step(forecast(step.at_ns, **kinds), alert(step.at_ns))
+    assert proposed.classes == ("motorbike", "car")
+    assert (proposed.depth_m, proposed.expected_at_ns) == (0.35, step.at_ns + 1_800 * NS)
+
+
+def test_a_street_that_is_not_warned_of_is_not_proposed(site, bench):
+    step = bench(Closures(site))
+    assert step(forecast(step.at_ns, motorbike=(0.9, 30)), alert(step.at_ns, 1)) == []
+
+
+@pytest.mark.parametrize(("p", "minutes"), [(0.7, 30), (0.9, 61)])
+def test_water_that_is_not_sure_or_not_near_proposes_nothing_yet(site, bench, p, minutes):
+    step = bench(Closures(site))
+    assert step(forecast(step.at_ns, motorbike=(p, minutes)), alert(step.at_ns)) == []
+
+
+def test_a_warning_that_comes_near_is_proposed_by_the_forecast_alone(site, bench):
+    step = bench(Closures(site))
+    assert step(forecast(step.at_ns, motorbike=(0.9, 100)), alert(step.at_ns, 2, 100)) == []
+    step(Tick(), after_s=2_700)
+    (proposed,) = step(forecast(step.at_ns, motorbike=(0.9, 55)))
+    assert proposed.classes == ("motorbike",)
+
+
+def test_a_class_stays_proposed_while_it_is_likelier_than_not(site, bench):
+    step = bench(Closures(site))
+    step(forecast(step.at_ns, motorbike=(0.9, 30), car=(0.8, 30)), alert(step.at_ns))
+    assert step(forecast(step.at_ns, motorbike=(0.9, 30), car=(0.5, 30))) == []
+    (fewer,) = step(forecast(step.at_ns, motorbike=(0.9, 30), car=(0.4, 30)))
+    assert fewer.classes == ("motorbike",)
+
+
+def test_a_warning_that_is_over_takes_its_proposal_back(site, bench):
+    step = bench(Closures(site))
+    step(forecast(step.at_ns, motorbike=(0.9, 30)), alert(step.at_ns), decided(True))
+    answers = step(alert(step.at_ns, 0))
+    assert isinstance(answers[0], ClosureWithdrawn)
+    assert texts(answers) == {"vms-1": ""}
+
+
+def test_an_approved_closure_says_that_the_water_is_still_to_come(site, bench):
+    step = bench(Closures(site))
+    step(forecast(step.at_ns, motorbike=(0.9, 30)), alert(step.at_ns))
+    assert texts(step(decided(True))) == {"vms-1": "CALMETTE\nSẮP NGẬP 35 CM\nCẤM XE MÁY"}
+
+
+def test_what_a_gauge_has_seen_no_forecast_changes(site, bench):
+    step = bench(Closures(site))
+    step(forecast(step.at_ns, motorbike=(0.9, 30)), alert(step.at_ns), water(2))
+    assert step(forecast(step.at_ns, motorbike=(0.9, 0), car=(0.9, 0)), alert(step.at_ns, 0)) == []
+
+
+def test_the_state_comes_back_as_it_was(site, bench):
+    first, second = Closures(site), Closures(site)
+    step = bench(first)
+    step(forecast(step.at_ns, motorbike=(0.9, 30)), alert(step.at_ns), decided(True))
+    second.restore(first.encode())
+    assert second.encode() == first.encode()
+    assert bench(second)(forecast(step.at_ns, motorbike=(0.9, 30))) == []

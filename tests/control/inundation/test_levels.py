@@ -15,12 +15,37 @@ def changes(answers):
     return [(a.segment, a.level) for a in answers]
 
 
-@pytest.mark.parametrize(("depth_m", "level"), [(0.10, 1), (0.20, 2), (0.30, 3), (0.50, 4)])
-def test_a_level_is_reached_at_its_depth_at_once(site, bench, depth_m, level):
+@pytest.mark.parametrize(
+    ("depth_m", "level", "kept_out"),
+    [
+        (0.10, 1, ()),
+        (0.20, 2, ("motorbike",)),
+        (0.30, 3, ("motorbike", "car")),
+        (0.50, 4, ("motorbike", "car", "bus", "truck")),
+        (0.60, 4, ("motorbike", "car", "bus", "truck", "emergency")),
+    ],
+)
+def test_a_level_is_reached_at_its_depth_at_once(site, bench, depth_m, level, kept_out):
     step = bench(StreetInundation(site))
     assert step.read(sg_1__depth_m=depth_m) == [
-        InundationChanged(segment="rd-1", level=level, depth_m=depth_m, point="sg-1/depth_m")
+        InundationChanged(
+            segment="rd-1",
+            level=level,
+            depth_m=depth_m,
+            point="sg-1/depth_m",
+            kept_out=kept_out,
+        )
     ]
+
+
+def test_emergency_vehicles_stay_out_until_the_water_has_been_lower_for_the_hold_time(site, bench):
+    step = bench(StreetInundation(site))
+    step.read(sg_1__depth_m=0.52)
+    (deeper,) = step.read(1, sg_1__depth_m=0.61)
+    assert (deeper.level, deeper.kept_out[-1]) == (4, "emergency")
+    assert step.read(1, sg_1__depth_m=0.55) == []
+    (lower,) = step.read(60, sg_1__depth_m=0.55)
+    assert (lower.level, lower.kept_out[-1]) == (4, "truck")
 
 
 @pytest.mark.parametrize(("depth_m", "level"), [(0.099, 0), (0.199, 1), (0.299, 2), (0.499, 3)])
@@ -98,10 +123,11 @@ def test_before_the_first_thresholds_nothing_is_said(site, bench):
 def test_the_level_is_never_below_what_the_water_reaches_nor_above_its_highest(site, bench, depths):
     step = bench(StreetInundation(site))
     level = highest = 0
+    kept_out: tuple[str, ...] = ()
     for depth_m in depths:
         for change in step.read(10, sg_1__depth_m=depth_m):
-            assert change.level != level
-            level = change.level
+            assert (change.level, change.kept_out) != (level, kept_out)
+            level, kept_out = change.level, change.kept_out
         reached = sum(depth_m >= d for d in DEPTHS_M)
         highest = max(highest, reached)
         assert reached <= level <= highest
