@@ -69,6 +69,7 @@ from control.signals.overrides import SignalOverrides
 from control.signals.planning import Planning
 from control.signals.safety import SignalSafety
 from control.signs import Signs
+from control.water_on_road import WaterOnRoad
 from dashboard.picture import Picture
 from dashboard.server import HistoryAway, Wall
 from detectors.vision import Vision
@@ -112,6 +113,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         ControlModes(site),
         StreetInundation(site),
         TideWatch(site),
+        WaterOnRoad(site),
         FloodAlerts(site),
         FloodSkill(site),
         Closures(site),

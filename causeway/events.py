@@ -374,6 +374,19 @@ class TrafficMeasured(Event, frozen=True, kw_only=True):
     boxes: tuple[Box, ...] = ()
 
 
+class RoadWaterMeasured(Event, frozen=True, kw_only=True):
+    """How much a camera's road looks like one under water, by two signs.
+
+    `sheen_ratio` is the share of the road that mirrors the sky, `hidden_ratio` the share of its
+    markings that is gone while what is around the road looks as usual.
+    """
+
+    camera: str
+    observed_at_ns: int
+    sheen_ratio: float
+    hidden_ratio: float
+
+
 class IncidentDetected(Event, frozen=True, kw_only=True):
     """A camera detector has found an incident. `incident` is unique: camera, kind, first seen."""
 
@@ -868,6 +881,7 @@ AnyEvent = (
     | Rejected
     | CameraHealthObserved
     | TrafficMeasured
+    | RoadWaterMeasured
     | StagesPlanned
     | StagePlanningLost
     | SignalsMeasured

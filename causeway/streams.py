@@ -53,6 +53,7 @@ STREAMS: dict[type, Stream] = {
     e.Rejected: _INPUT,
     e.CameraHealthObserved: _INPUT,
     e.TrafficMeasured: Stream(5.0, 30.0, 1_024, Overflow.WAIT, journalled=True),
+    e.RoadWaterMeasured: Stream(10.0, 60.0, 1_024, Overflow.WAIT, journalled=True),
     e.StagesPlanned: Stream(1.0, 5.0, 64, Overflow.WAIT, journalled=True),
     e.StagePlanningLost: _INPUT,
     e.InundationForecast: Stream(300.0, 900.0, 4, Overflow.WAIT, journalled=True),

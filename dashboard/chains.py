@@ -28,6 +28,7 @@ _PASSING = (
     e.SignObserved,
     e.LightingObserved,
     e.TrafficMeasured,
+    e.RoadWaterMeasured,
     e.ForecastIssued,
     e.StagesPlanned,
     e.SignalsMeasured,

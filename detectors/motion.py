@@ -109,6 +109,11 @@ class Motion:
         self._near: Mask = np.zeros((0, 0), np.bool_)
         self._soft_s = 0.0
 
+    @property
+    def background(self) -> Picture | None:
+        """The street without its traffic, (h, w, 3) BGR; None while there is none."""
+        return _bytes(cv2.convertScaleAbs(self._background)) if self._background.size else None
+
     def see(self, frame: Frame) -> Scene | None:
         """The scene, or None where there is nothing to compare with."""
         dt_s = (frame.observed_at_ns - self._at_ns) / NS

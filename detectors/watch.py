@@ -1,10 +1,10 @@
 """Decides what one camera's frames mean, by its health first and its detectors after.
 
 In come frames, frames that cannot be decoded and silence; out go the events of
-`camera_health.py`, `congestion.py`, `stopped.py` and `traffic.py`. Pictures that cannot be believed
-are shown to no detector that tells incidents, and what the detectors had found ends with the
-belief. Two detectors may see one thing: it is told once. What the camera's description does not
-want as an alarm is counted in `counted`, or not even that.
+`camera_health.py`, `congestion.py`, `stopped.py`, `traffic.py` and `water.py`. Pictures that cannot
+be believed are shown to no detector that tells incidents, and what the detectors had found ends
+with the belief. Two detectors may see one thing: it is told once. What the camera's description
+does not want as an alarm is counted in `counted`, or not even that.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from causeway.events import AnyEvent, Box, CameraHealth, IncidentDetected, IncidentEnded
+from causeway.events import (
+    AnyEvent,
+    Box,
+    CameraHealth,
+    IncidentDetected,
+    IncidentEnded,
+    IncidentKind,
+)
 from causeway.frame import Frame
 from causeway.site import Camera
 from detectors.camera_health import HealthOfCamera
 from detectors.congestion import Congestion
-from detectors.motion import Motion
+from detectors.motion import Motion, Scene
 from detectors.network import Network
 from detectors.stopped import StoppedVehicles
 from detectors.traffic import Traffic
 from detectors.view import View
 from detectors.visibility import Visibility
+from detectors.water import WaterOnRoad
 
 
 class CameraWatch:
@@ -49,6 +57,7 @@ class CameraWatch:
         self._health = HealthOfCamera(camera.id)
         self._congestion = Congestion(camera)
         self._stopped = StoppedVehicles(camera)
+        self._water = WaterOnRoad(camera.id)
         self._open: dict[str, tuple[str, Box | None]] = {}  # told and not ended
 
     def see(self, frame: Frame) -> list[AnyEvent]:
@@ -68,7 +77,19 @@ class CameraWatch:
         found = self.traffic.see(frame, scene)
         if scene.learnt:
             found += self._congestion.see(scene) + self._stopped.see(scene)
+            found += self._see_water(scene)
         return events + self._told(found)
+
+    def _see_water(self, scene: Scene) -> list[AnyEvent]:
+        """What looks like water; nothing where nobody wants to know."""
+        if IncidentKind.WATER_ON_ROAD in self._camera.ignored or not self._water.due(scene.at_ns):
+            return []
+        background = self.motion.background
+        if background is None:
+            return []
+        view = self.traffic.view
+        road = scene.road if view is None else scene.road & view.road()
+        return [self._water.see(background, road, scene.at_ns)]
 
     def undecodable(self, at_ns: int) -> list[AnyEvent]:
         """A frame came that is no picture."""

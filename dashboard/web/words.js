@@ -346,6 +346,7 @@ const WORDS = {
   IncidentDetected: ["Camera phát hiện", "Incident detected"],
   SignalsObserved: ["Trạng thái đèn", "Signals observed"],
   TrafficMeasured: ["Camera đo giao thông", "Traffic measured"],
+  RoadWaterMeasured: ["Camera tìm dấu hiệu ngập", "Signs of water measured"],
   Tick: ["Nhịp thời gian", "Tick"],
 };
 

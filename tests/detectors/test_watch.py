@@ -6,6 +6,7 @@ from causeway.events import (
     CameraHealthObserved,
     IncidentDetected,
     IncidentEnded,
+    RoadWaterMeasured,
     TrafficMeasured,
 )
 from causeway.frame import Frame
@@ -27,7 +28,7 @@ def found(watch, street):
 
 
 def incidents_and_health(said):
-    return [e for e in said if not isinstance(e, TrafficMeasured)]
+    return [e for e in said if not isinstance(e, TrafficMeasured | RoadWaterMeasured)]
 
 
 def test_an_incident_ends_when_its_camera_is_lost(found):
