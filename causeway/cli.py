@@ -248,6 +248,7 @@ def _eval_detectors(options: argparse.Namespace) -> int:
         "benchmarks.incidents.evaluation",
         videos=tuple(options.videos),
         truth=options.truth,
+        roads=options.roads,
         model=options.model,
         annotate=options.annotate,
         report=options.report,
@@ -566,11 +567,13 @@ def _add_eval(commands: Commands) -> None:
 
 
 def _add_eval_detectors(kinds: Commands) -> None:
-    detectors = kinds.add_parser("detectors", help="camera incident detection on videos")
+    detectors = kinds.add_parser("detectors", help="camera detection on videos and pictures")
     detectors.set_defaults(run=_eval_detectors)
-    detectors.add_argument("videos", nargs="+", type=Path, metavar="VIDEO")
-    what = "what they show (default: truth.json beside them, where there is one)"
+    detectors.add_argument("videos", nargs="+", type=Path, metavar="VIDEO|PICTURE|FOLDER")
+    what = "what they show (default: truth.json, visibility.csv beside them, where there is one)"
     detectors.add_argument("--truth", type=Path, metavar="FILE", help=what)
+    what = "a TOML file with the roads in single pictures (default: all of the picture)"
+    detectors.add_argument("--roads", type=Path, metavar="FILE", help=what)
     what = "an ONNX file of a YOLOX network (default: objects by their movement alone)"
     detectors.add_argument("--model", type=Path, metavar="FILE", help=what)
     what = "write the video with all that was seen drawn into it"

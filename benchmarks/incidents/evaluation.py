@@ -1,8 +1,8 @@
-"""Evaluates the camera detectors on videos: `causeway eval detectors`.
+"""Evaluates the camera detectors on videos and pictures: `causeway eval detectors`.
 
 Each video is decoded and watched in a process of its own, since some files abort the decoder; such
-a one is told as broken. What comes out is compared with the truth where there is one, and told as
-a table, as JSON and as a page with pictures.
+a one is told as broken; single pictures are looked at by `stills.py`. What comes out is compared
+with the truth where there is one, and told as a table, as JSON and as a page with pictures.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 from tqdm import tqdm
 
+from benchmarks.incidents import stills
 from benchmarks.incidents.found import Found, State, Truth, read_truth
 from benchmarks.incidents.looking import Asked, Done
 from benchmarks.incidents.report import made_table, page, summary, synthetic, table
@@ -35,6 +36,7 @@ class Options(Struct, frozen=True):
 
     videos: tuple[Path, ...]
     truth: Path | None = None
+    roads: Path | None = None  # of single pictures
     model: Path | None = None
     annotate: Path | None = None
     report: Path | None = None
@@ -44,7 +46,16 @@ class Options(Struct, frozen=True):
 
 def evaluate(options: Options, say: Say) -> dict[str, object]:
     """Watch all, say the table, write the page; gives what `--json` prints."""
+    pictures, videos = stills.split(options.videos)
+    if not pictures and not videos:
+        raise Unusable("no video and no picture in what was named")
+    options = msgspec.structs.replace(options, videos=tuple(videos))
     _check(options)
+    seen = stills.look(pictures, options.truth, options.roads)
+    if seen:
+        say(stills.table(seen))
+    if not videos and seen:
+        return {"stills": msgspec.to_builtins(seen), "summary": stills.summary(seen)}
     with tempfile.TemporaryDirectory(prefix="causeway-eval-") as work:
         done = asyncio.run(_evaluate(options, Path(work)))
         founds = {name: found for name, (found, _) in done.items()}
@@ -60,6 +71,8 @@ def evaluate(options: Options, say: Say) -> dict[str, object]:
         "videos": {name: msgspec.to_builtins(found) for name, found in founds.items()},
         "summary": summary(founds, truths),
         "synthetic": made,
+        "stills": msgspec.to_builtins(seen),
+        "stills_summary": stills.summary(seen),
     }
 
 
@@ -79,7 +92,7 @@ def _check(options: Options) -> None:
 
 def _truths(options: Options, rates: dict[str, float]) -> dict[str, Truth]:
     """The truth that was named, or what lies beside the videos."""
-    if options.truth is not None:
+    if options.truth is not None and options.truth.suffix == ".json":
         return read_truth(options.truth, rates)
     found: dict[str, Truth] = {}
     for folder in dict.fromkeys(path.parent for path in options.videos):
