@@ -171,6 +171,7 @@ class Forecaster:
         self._members = [_member(model, self._rng, i) for i in range(members)]
         self._nodes = {n.id: n for n in site.nodes}
         self.streets = tuple(s.id for s in site.segments if s.node in model.surfaces)
+        self._lacking = _lacking(site, model, self._hydraulics)
         self._street_nodes = tuple(str(s.node) for s in site.segments if s.id in set(self.streets))
         self._ground_m = np.array([self._nodes[n].ground_m for n in self._street_nodes])
         self._levels = tuple(x for x in levels_of(site) if x.node in model.surfaces)
@@ -556,6 +557,8 @@ class Forecaster:
         )
         faults = [f"{gauge} {why}" for gauge, why in rain_faults.items()]
         faults += [f"{thing} has a fault: stays as it is" for thing in sorted(faulty)]
+        if self._lacking:
+            faults.append(f"not in the model: {', '.join(self._lacking)}")
         if not self._rain_gauges:
             faults.append("no rain gauge: no rain is expected")
         if stages == 0:
@@ -563,6 +566,15 @@ class Forecaster:
         if not self._restarts:
             faults.append("the model cannot be restarted: each forecast begins 4 h before")
         return inputs, tuple(faults)
+
+
+def _lacking(site: Site, model: DrainageModel, city: Hydraulics) -> list[str]:
+    """What the site has and the model does not: it is forecast as if it were not there."""
+    assets = [p.id for p in site.pumps if p not in city.pumps]
+    assets += [g.id for g in site.gates if g not in city.gates]
+    nodes = (s.node for s in site.segments if s.node is not None)
+    streets = sum(node not in model.surfaces for node in nodes)
+    return [*assets, *([f"{streets} streets"] if streets else [])]
 
 
 def _member(model: DrainageModel, rng: np.random.Generator, number: int) -> tuple[Member, Unknowns]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -110,6 +111,17 @@ def test_without_tide_or_rain_gauges_the_forecast_goes_on_and_says_so(forecaster
     assert "no tide gauge: the tide is reckoned" in forecast.faults
     assert {"rg-thi-nghe silent"} <= set(forecast.faults)
     assert forecast.inputs.startswith("rain 0 of 6 gauges, tide 0 of 1")
+
+
+def test_what_the_model_lacks_is_said(tmp_path):
+    site = load_site(CITY)
+    other = msgspec.structs.replace(site.pumps[0], id="p-new")
+    far = msgspec.structs.replace(site.segments[0], id="rd-new", node="n-new")
+    site = msgspec.structs.replace(site, pumps=(*site.pumps, other), segments=(*site.segments, far))
+    model = DrainageModel((CITY / "drainage.inp").read_text())
+    lacking = Forecaster(site, model, tide_outlook(site), tmp_path, members=MEMBERS)
+    forecast, _ = lacking.issue(tell(lacking, range(10), 0.0))
+    assert forecast.faults == ("not in the model: p-new, 1 streets",)
 
 
 def test_the_demo_models_restart_is_the_unbroken_run(forecaster):
