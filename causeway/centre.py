@@ -57,6 +57,7 @@ from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
 from control.inundation.alerts import FloodAlerts
+from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.forecasting import Forecasting, Past
 from control.inundation.levels import StreetInundation
 from control.inundation.skill import FloodSkill
@@ -115,6 +116,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         TideWatch(site),
         WaterOnRoad(site),
         FloodAlerts(site),
+        BasinAlerts(site),
         FloodSkill(site),
         Closures(site),
         SignalOverrides(site),

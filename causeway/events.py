@@ -745,6 +745,28 @@ class FloodAlertChanged(Event, frozen=True, kw_only=True):
     why: str
 
 
+class BasinAlertChanged(Event, frozen=True, kw_only=True):
+    """A drainage basin's alert changed. `level`: 0 none, 1 watch, 2 warning, 3 emergency.
+
+    `streets` are those that are warned of, or on watch where none is, `of` how many the basin has.
+    `was` is the level before, `probability` and `peak_m` are the greatest of these streets', and
+    `onset_at_ns` is their first (None: one is under water, or no alert). The basin's `name` stands
+    here because its id may be an outlet's.
+    """
+
+    basin: str
+    name: str
+    level: int
+    was: int
+    probability: float
+    peak_m: float
+    onset_at_ns: int | None = None
+    cause: FloodCause
+    streets: tuple[str, ...]
+    of: int
+    why: str
+
+
 class OutlookScored(Event, frozen=True, kw_only=True):
     """How one forecast's depths at one lead were, at `streets` gauged streets with water to tell.
 
@@ -915,6 +937,7 @@ AnyEvent = (
     | ForecastIssued
     | InundationForecast
     | FloodAlertChanged
+    | BasinAlertChanged
     | OutlookScored
     | FloodAlertScored
     | AlarmRaised

@@ -59,6 +59,7 @@ _TARGETS = (
     "incident",
     "target",
     "segment",
+    "basin",
     "gauge",
     "pump",
     "gate",

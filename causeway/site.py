@@ -324,6 +324,14 @@ class Catchment(Struct, frozen=True, forbid_unknown_fields=True):
     outline: tuple[LonLat, ...] = ()
 
 
+class Basin(Struct, frozen=True, forbid_unknown_fields=True):
+    """A name for the streets that drain to some outlets: stations, gates, outfalls, other nodes."""
+
+    id: str
+    name: str
+    outlets: tuple[str, ...]
+
+
 class Water(Struct, frozen=True, forbid_unknown_fields=True):
     """A river or canal to draw: a line with a width, or an area when `width_m` is 0."""
 
@@ -445,6 +453,7 @@ class Site(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
+    basins: tuple[Basin, ...] = ()
     catchments: tuple[Catchment, ...] = ()
     street_drains: tuple[StreetDrain, ...] = ()
     arterials: tuple[Arterial, ...] = ()
@@ -490,6 +499,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("place", "places", Place),
     ("tide_levels", "tide_levels", TideLevels),
     ("inundation_levels", "inundation_levels", InundationLevels),
+    ("basin", "basins", Basin),
     ("tide", "tides", TideModel),
 )
 
@@ -735,6 +745,7 @@ def _named(site: Site) -> Iterator[tuple[str, Struct]]:
         site.nodes,
         site.conduits,
         site.catchments,
+        site.basins,
         site.waters,
     ):
         for thing in things:
@@ -763,6 +774,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
     plcs = {p.id for p in site.plcs}
     stations = {s.id for s in site.stations}
     gauges = {g.id for g in site.gauges}
+    outlets = nodes | stations | {g.id for g in site.gates}
     for thing, field_name, value, known in (
         *((g, "segment", g.segment, segments) for g in site.gauges),
         *((g, "node", g.node, nodes) for g in site.gauges),
@@ -777,6 +789,7 @@ def _wrong_references(site: Site) -> Iterator[tuple[Struct, str]]:
         *((c, "from_node", c.from_node, nodes) for c in site.conduits),
         *((c, "to_node", c.to_node, nodes) for c in site.conduits),
         *((c, "node", c.node, nodes) for c in site.catchments),
+        *((b, "outlets", x, outlets) for b in site.basins for x in b.outlets),
         *((d, "segment", d.segment, segments) for d in site.street_drains),
         *((t, "gauge", t.gauge, gauges) for t in site.tide_levels),
         *((t, "gauge", t.gauge, gauges) for t in site.tides),
@@ -839,6 +852,12 @@ def _wrong_values(site: Site) -> Iterator[tuple[Struct, str]]:
                 f"emergency_m {depths.emergency_m}: expected {depths.depths_m[-1]} or more, "
                 "the depth at which buses and trucks stay out",
             )
+    basin_of: dict[str, str] = {}
+    for basin in site.basins:
+        for outlet in basin.outlets:
+            if outlet in basin_of:
+                yield basin, f"{basin.id}: outlet {outlet!r} is {basin_of[outlet]}'s already"
+            basin_of[outlet] = basin.id
     for camera in site.cameras:
         if len(camera.road) < 3:
             yield camera, f"{camera.id}: a road polygon needs three points"

@@ -88,6 +88,7 @@ STREAMS: dict[type, Stream] = {
     e.ClosureProposed: _ANSWER,
     e.ClosureWithdrawn: _ANSWER,
     e.FloodAlertChanged: _ANSWER,
+    e.BasinAlertChanged: _ANSWER,
     e.OutlookScored: _ANSWER,
     e.FloodAlertScored: _ANSWER,
     e.AlarmRaised: _ANSWER,

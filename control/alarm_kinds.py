@@ -36,6 +36,13 @@ KINDS: dict[str, Kind] = {
         "Dự báo ngập trên 20 cm: {count} đoạn, đầu tiên {street}{when_vi}, tới {peak} cm",
         "Forecast over 20 cm of water: {count} roads, {street} first{when_en}, up to {peak} cm",
     ),
+    "basin": Kind(
+        "BASIN-{}",
+        0,
+        0,
+        "Lưu vực {name} ngập khẩn cấp: {count}/{of} đoạn{when_vi}, tới {peak} cm",
+        "Flood emergency in basin {name}: {count} of {of} roads{when_en}, up to {peak} cm",
+    ),
     "tide": Kind(
         "TIDE-{}",
         0,
@@ -98,6 +105,7 @@ KINDS: dict[str, Kind] = {
 }
 FLOOD_PRIORITY = {1: 4, 2: 3, 3: 2, 4: 1}  # by inundation level
 EXPECTED_PRIORITY = {2: 2, 3: 1}  # by the worst alert level
+BASIN_PRIORITY = 1  # only an emergency is an alarm
 TIDE_PRIORITY = {1: 3, 2: 2, 3: 1}  # by alarm level
 ROMAN = {1: "I", 2: "II", 3: "III"}
 INCIDENT_PRIORITY = {

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from causeway.events import (
     AnyEvent,
+    BasinAlertChanged,
     CameraHealth,
     CameraHealthObserved,
     CommandConfirmed,
@@ -39,6 +40,7 @@ from causeway.events import (
 )
 from causeway.site import Gate, Junction, Site
 from control.alarm_kinds import (
+    BASIN_PRIORITY,
     CAMERA_PRIORITY,
     CAMERA_WORDS,
     CENTRE_CLOCK_PRIORITY,
@@ -58,6 +60,8 @@ from control.alarm_kinds import (
     TIDE_PRIORITY,
 )
 from control.clocks import Clocks
+from control.inundation.alerts import EMERGENCY
+from control.inundation.basins import basins_of
 from control.signals.safety import conflicting
 
 CENTRE = "centre"  # an asset that no site has: the control room itself
@@ -121,6 +125,7 @@ class Conditions:
             EngineStarted,
             InundationChanged,
             FloodAlertChanged,
+            BasinAlertChanged,
             TideLevelChanged,
             IncidentDetected,
             IncidentEnded,
@@ -162,6 +167,8 @@ class Conditions:
                 yield from self._expected(at_ns)
             case FloodAlertChanged():
                 self._expect(event)
+            case BasinAlertChanged():
+                yield from self._basin(event, at_ns)
             case InundationChanged():
                 yield from self._flood(event)
             case TideLevelChanged():
@@ -246,16 +253,32 @@ class Conditions:
             yield self._normal("flood_expected", CENTRE)
             return
         first = min(expected, key=lambda s: (expected[s].onset_at_ns, s))
-        minutes = max(0, expected[first].onset_at_ns - at_ns) // 60_000_000_000
+        when_vi, when_en = _in(expected[first].onset_at_ns, at_ns)
         yield from self._holds(
             "flood_expected",
             CENTRE,
             EXPECTED_PRIORITY[max(e.level for e in expected.values())],
             count=str(len(expected)),
             street=self._names[first].vi if first in self._names else first,
-            when_vi=f" sau {minutes} phút" if minutes else "",
-            when_en=f" in {minutes} min" if minutes else "",
+            when_vi=when_vi,
+            when_en=when_en,
             peak=f"{max(e.peak_m for e in expected.values()) * 100:.0f}",
+        )
+
+    def _basin(self, event: BasinAlertChanged, at_ns: int) -> Iterator[Change]:
+        if event.level < EMERGENCY:
+            yield self._normal("basin", event.basin)
+            return
+        when_vi, when_en = _in(event.onset_at_ns, at_ns)
+        yield from self._holds(
+            "basin",
+            event.basin,
+            BASIN_PRIORITY,
+            count=str(len(event.streets)),
+            of=str(event.of),
+            when_vi=when_vi,
+            when_en=when_en,
+            peak=f"{event.peak_m * 100:.0f}",
         )
 
     def _tide(self, event: TideLevelChanged) -> Iterator[Change]:
@@ -420,6 +443,12 @@ def _wrong_signals(junction: Junction, state: SignalState) -> tuple[str, str] | 
     return None
 
 
+def _in(onset_at_ns: int | None, at_ns: int) -> tuple[str, str]:
+    """How long until water is there, in both languages; empty where it is."""
+    minutes = 0 if onset_at_ns is None else max(0, onset_at_ns - at_ns) // 60_000_000_000
+    return (f" sau {minutes} phút", f" in {minutes} min") if minutes else ("", "")
+
+
 def _vi(value: float) -> str:
     """Two decimals with a comma, as Vietnamese writes them."""
     return f"{value:.2f}".replace(".", ",")
@@ -438,6 +467,7 @@ def _names(site: Site) -> dict[str, _Name]:
     plain = (site.segments, site.gauges, site.junctions, site.plcs, site.gates, site.signs)
     names = {asset.id: _Name(asset.name, asset.name) for assets in plain for asset in assets}
     names[CENTRE] = _Name("trung tâm", "the centre")
+    names |= {basin.id: _Name(basin.name, basin.name) for basin in basins_of(site)}
     for camera in site.cameras:
         street = streets.get(camera.segment, camera.segment)
         name = camera.name if street in camera.name else f"{camera.name} ({street})"

@@ -4,7 +4,7 @@ In come `InundationForecast` and `FloodAlertChanged`; out go rows of the `outloo
 street that any member has under water or that is warned of, and the row `centre` of `outlook_runs`:
 when the newest forecast was made, of what, with what missing. How old it is the page reckons.
 How good the forecasts were, as `OutlookScored` and `FloodAlertScored` have it, is summed up in
-`outlook_skill`: a row a lead, and the row `alerts`.
+`outlook_skill`: a row a lead, and the row `alerts`. `BasinAlertChanged` makes the rows of `basins`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class OutlookTable:
     hears: ClassVar[tuple[type, ...]] = (
         e.InundationForecast,
         e.FloodAlertChanged,
+        e.BasinAlertChanged,
         e.OutlookScored,
         e.FloodAlertScored,
     )
@@ -45,6 +46,8 @@ class OutlookTable:
                 self._forecast(event)
             case e.FloodAlertChanged() if event.segment in self._streets:
                 self._alert(event, now)
+            case e.BasinAlertChanged():
+                self._basin(event, now)
             case e.OutlookScored():
                 self._depths_scored(event)
             case e.FloodAlertScored():
@@ -87,6 +90,27 @@ class OutlookTable:
             **unforeseen,
             level=event.level,
             p=event.probability,
+            why=event.why,
+            told_at=round(now.at_ns / NS, 3),
+            because=self._chains.back_from(now.address),
+        )
+
+    def _basin(self, event: e.BasinAlertChanged, now: Now) -> None:
+        if not event.level:
+            self._tables.drop("basins", event.basin)
+            return
+        self._tables.put(
+            "basins",
+            event.basin,
+            name=event.name,
+            level=event.level,
+            was=event.was,
+            p=event.probability,
+            peak=event.peak_m,
+            onset=None if event.onset_at_ns is None else round(event.onset_at_ns / NS),
+            cause=event.cause.value,
+            streets=list(event.streets),
+            of=event.of,
             why=event.why,
             told_at=round(now.at_ns / NS, 3),
             because=self._chains.back_from(now.address),

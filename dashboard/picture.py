@@ -57,6 +57,7 @@ TABLES = (
     "outlooks",
     "outlook_runs",
     "outlook_skill",
+    "basins",
     "status",
 )
 SHOWN_QUANTITIES = {
@@ -84,6 +85,7 @@ FREE_TABLES = frozenset(
         "outlooks",
         "outlook_runs",
         "outlook_skill",
+        "basins",
     )
 )
 SOURCES_MAX = 5_000  # what is unknown to the site may speak too, and is rejected under its name

@@ -23,11 +23,13 @@ function streets() {
 export function Outlook() {
   const made = run();
   const list = streets();
-  if (!made && !list.length) return html`<h2>${t("outlook")}</h2><p class="soft">${t("outlookNone")}</p>`;
+  const other = Object.keys(rows("basins")).length;
+  if (!made && !list.length && !other) return html`<h2>${t("outlook")}</h2><p class="soft">${t("outlookNone")}</p>`;
   return html`
     <h2>${t("outlook")} <small>${made && html`<${Made} made=${made} />`}</small></h2>
     ${made?.faults.map((fault) => html`<p class="refusal" key=${fault}>${fault}</p>`)}
     <div class="scroll">
+      <${Basins} />
       ${list.length ? html`
         <table class="outlooks" data-test="outlooks">
           <thead><tr>
@@ -36,9 +38,33 @@ export function Outlook() {
           </tr></thead>
           <tbody>${list.map((row) => html`<${Street} key=${row.segment} row=${row} />`)}</tbody>
         </table>
-      ` : html`<p class="soft">${t("outlookDry")} ${span(made.ahead_s)}</p>`}
+      ` : made && html`<p class="soft">${t("outlookDry")} ${span(made.ahead_s)}</p>`}
     </div>
     <${Skill} />
+  `;
+}
+
+// The basins with an alert, the worst first.
+function Basins() {
+  const list = Object.entries(rows("basins")).map(([id, row]) => ({ id, ...row })).sort((a, b) => b.level - a.level || (a.onset ?? 0) - (b.onset ?? 0) || (a.id < b.id ? -1 : 1));
+  if (!list.length) return null;
+  return html`
+    <table class="outlooks basins" data-test="basins">
+      <thead><tr>
+        <th>${t("colBasin")}</th><th>${t("colAlert")}</th><th class="n">${t("colP")}</th><th class="n">${t("colPeak0")}</th><th class="n">${t("colStreets")}</th><th>${t("colOnset")}</th><th>${t("colCause")}</th>
+      </tr></thead>
+      <tbody>${list.map((row) => html`
+        <tr key=${row.id} onClick=${() => row.streets[0] && open(row.streets[0])}>
+          <td><b>${row.name}</b></td>
+          <td class="alert a${row.level}">${t(`alert${row.level}`)}${row.was && row.was !== row.level ? html` <span class="soft">${t(row.was < row.level ? "rose" : "fell")} ${t(`alert${row.was}`)}</span>` : ""}</td>
+          <td class="n">${num(row.p * 100)} %</td>
+          <td class="n"><span class="plate f${depthLevel(row.peak)}">${cm(row.peak)} cm</span></td>
+          <td class="n" title=${row.streets.map(nameOf).join(", ")}>${num(row.streets.length)} / ${num(row.of)}</td>
+          <td>${row.onset ? `${clock(row.onset, false)} (${span(row.onset - now.value)})` : row.streets.length ? t("now") : ""}</td>
+          <td>${t(`cause_${row.cause}`)}</td>
+        </tr>
+      `)}</tbody>
+    </table>
   `;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 Pixels = NDArray[np.uint8]
 FLOOD = "FLOOD-rd-nhc-5"
+CANNOT_PASS = re.compile(r"xe máy \d\d:\d\d–\d\d:\d\d P 0,7")
 WATER = (198, 186, 169)  # BGR, as base.js has them
 SEWER = (150, 127, 91)  # as palette.js has it
 MAIN_ROAD = (248, 248, 247)
@@ -226,6 +228,10 @@ async def test_the_outlook_shows_streets_and_how_good_it_has_been(look: Look, ru
         onset_s=1_200,
         end_s=3_600,
         cause=e.FloodCause.RAIN,
+        closed=(
+            e.PassageOutlook("motorbike", 0.7, 1_200, 3_600),
+            e.PassageOutlook("car", 0.5, 1_500, None),
+        ),
     )
     issued_at_ns = running.clock.now_ns()
     await running.put(
@@ -237,6 +243,16 @@ async def test_the_outlook_shows_streets_and_how_good_it_has_been(look: Look, ru
             inputs="rain 5 of 6 gauges",
             faults=("rg-thi-nghe silent",),
         ),
+        e.FloodAlertChanged(
+            segment="rd-nhc-4",
+            level=3,
+            probability=0.7,
+            peak_m=0.31,
+            onset_at_ns=issued_at_ns + 1_200 * 10**9,
+            cause=e.FloodCause.RAIN,
+            why="",
+        ),
+        e.Tick(),
         e.FloodAlertScored(segment="rd-nhc-4", outcome=e.AlertOutcome.HIT, lead_s=1_500),
         e.OutlookScored(
             issued_at_ns=issued_at_ns,
@@ -250,10 +266,20 @@ async def test_the_outlook_shows_streets_and_how_good_it_has_been(look: Look, ru
     row = page.locator("[data-test=outlooks] tbody tr")
     await expect(row).to_contain_text("70 %")
     await expect(row).to_contain_text("31 cm")
+    passages = row.locator(".passage")
+    await expect(passages).to_have_text([CANNOT_PASS, re.compile(r"ô tô \d\d:\d\d–… P 0,5")])
+    basin = page.locator("[data-test=basins] tbody tr")
+    await expect(basin).to_contain_text(re.compile("Nguyễn Hữu Cảnh.*khẩn cấp.*70 %.*1 / 8.*mưa"))
+    above = "document.querySelector('[data-test=basins]').compareDocumentPosition("
+    assert await page.evaluate(above + "document.querySelector('[data-test=outlooks]')) & 4")
+    await expect(page.locator("[data-alarm=BASIN-ba-nguyen-huu-canh]")).to_be_visible()
     await expect(page.locator(".refusal")).to_contain_text("rg-thi-nghe silent")
     skill = page.locator("[data-test=skill]")
     await expect(skill).to_contain_text("25")
     await expect(skill).to_contain_text("75 %")
+    await page.keyboard.press("l")
+    await expect(passages.first).to_contain_text("motorbikes")
+    await expect(basin).to_contain_text("emergency")
     assert look.complaints == []
 
 

@@ -1,14 +1,17 @@
+import msgspec
 import pytest
 
 from causeway.events import (
     Address,
     AlarmRaised,
     AlarmReturned,
+    BasinAlertChanged,
     CameraHealth,
     CameraHealthObserved,
     CommandConfirmed,
     CommandUnconfirmed,
     EngineStarted,
+    FloodCause,
     IncidentDetected,
     IncidentEnded,
     IncidentKind,
@@ -23,6 +26,7 @@ from causeway.events import (
     TideLevelChanged,
     WatchdogObserved,
 )
+from causeway.site import Basin, Conduit, DrainageNode, LonLat
 from control.alarm_kinds import CAMERA_PRIORITY, CAMERA_WORDS, INCIDENT_PRIORITY, KINDS
 from control.alarms import Alarms
 
@@ -44,6 +48,44 @@ def test_a_flooded_street_alarms_the_more_the_more_it_closes(step, level, priori
     assert raised(step(event)) == [
         ("FLOOD-rd-1", priority, "Ngập 27 cm Calmette", "27 cm of water on Calmette")
     ]
+
+
+def test_only_a_basins_emergency_alarms_and_a_lower_level_ends_it(site, bench):
+    place = LonLat(106.7, 10.77)
+    drained = msgspec.structs.replace(
+        site,
+        segments=tuple(msgspec.structs.replace(s, node="n") for s in site.segments),
+        nodes=(DrainageNode("n", place, 0.0, 2.0), DrainageNode("out", place, 0.0, 2.0, "outfall")),
+        conduits=(Conduit("c", "n", "out"),),
+        basins=(Basin("ba-1", "Ba Son", ("out",)),),
+    )
+    step = bench(Alarms(drained))
+
+    def basin(level):
+        return BasinAlertChanged(
+            basin="ba-1",
+            name="Ba Son",
+            level=level,
+            was=0,
+            probability=0.8,
+            peak_m=0.54,
+            onset_at_ns=step.at_ns + 1_500 * 10**9,
+            cause=FloodCause.RAIN,
+            streets=("rd-1",),
+            of=2,
+            why="",
+        )
+
+    assert raised(step(basin(2))) == []
+    assert raised(step(basin(3))) == [
+        (
+            "BASIN-ba-1",
+            1,
+            "Lưu vực Ba Son ngập khẩn cấp: 1/2 đoạn sau 25 phút, tới 54 cm",
+            "Flood emergency in basin Ba Son: 1 of 2 roads in 25 min, up to 54 cm",
+        )
+    ]
+    assert [type(a) for a in step(basin(2))] == [AlarmReturned]
 
 
 @pytest.mark.parametrize(("level", "priority"), [(1, 3), (2, 2), (3, 1)])

@@ -46,6 +46,7 @@ from causeway.events import (
 from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
+from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.levels import StreetInundation
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
@@ -61,6 +62,7 @@ CORES = (
     ControlModes,
     TideWatch,
     StreetInundation,
+    BasinAlerts,
     Closures,
     PumpHysteresis,
     TideGates,

@@ -561,6 +561,59 @@ def test_every_event_type_is_folded_into_a_table_or_said_elsewhere(told: Told) -
     assert folded | SAID_ELSEWHERE == set(get_args(e.AnyEvent))
 
 
+# --- the outlook ----------------------------------------------------------------------------------
+
+
+def test_who_cannot_pass_is_told_with_the_times_of_day(told: Told) -> None:
+    street = e.StreetOutlook(
+        segment="rd-1",
+        low_cm=(0,),
+        median_cm=(30,),
+        high_cm=(40,),
+        over=(1.0, 0.8, 0.5, 0.0),
+        peak_cm=30,
+        onset_s=600,
+        end_s=1_200,
+        cause=e.FloodCause.RAIN,
+        closed=(
+            e.PassageOutlook("motorbike", 0.8, 600, 1_200),
+            e.PassageOutlook("car", 0.5, 900, None),
+        ),
+    )
+    forecast = e.InundationForecast(
+        issued_at_ns=START * NS, lead_s=(600,), members=30, streets=(street,), inputs=""
+    )
+    told.at(1, forecast)
+    assert told.row("outlooks", "rd-1")["closed"] == [
+        {"kind": "motorbike", "p": 0.8, "from": START + 600, "until": START + 1_200},
+        {"kind": "car", "p": 0.5, "from": START + 900, "until": None},
+    ]
+
+
+def basin_alert(level: int, was: int) -> e.BasinAlertChanged:
+    return e.BasinAlertChanged(
+        basin="ba-1",
+        name="Ba Son",
+        level=level,
+        was=was,
+        probability=0.8,
+        peak_m=0.4,
+        onset_at_ns=START * NS,
+        cause=e.FloodCause.BOTH,
+        streets=("rd-1",) if level else (),
+        of=4,
+        why="",
+    )
+
+
+def test_a_basins_alert_stands_until_it_is_cancelled(told: Told) -> None:
+    told.at(1, basin_alert(2, 0))
+    row = told.row("basins", "ba-1")
+    assert (row["name"], row["level"], row["streets"], row["of"]) == ("Ba Son", 2, ["rd-1"], 4)
+    told.at(2, basin_alert(0, 2))
+    assert told.picture.snapshot()["basins"] == {}
+
+
 # --- how good the outlook was ---------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from causeway.site import Site, load_site
 from control.alarms import Alarms
 from control.closures import Closures
 from control.gates import TideGates
+from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.levels import StreetInundation
 from control.inundation.tide import TideWatch
 from control.modes import ControlModes
@@ -87,6 +88,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         ControlModes(site),
         StreetInundation(site),
         TideWatch(site),
+        BasinAlerts(site),
         Closures(site),
         SignalSafety(site),
         PumpHysteresis(site),
