@@ -61,6 +61,7 @@ from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.forecasting import Forecasting, Past
 from control.inundation.levels import StreetInundation
 from control.inundation.skill import FloodSkill
+from control.inundation.standing import StandingWater
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
@@ -115,6 +116,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         StreetInundation(site),
         TideWatch(site),
         WaterOnRoad(site),
+        StandingWater(site),
         FloodAlerts(site),
         BasinAlerts(site),
         FloodSkill(site),

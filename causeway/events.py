@@ -125,6 +125,14 @@ class FloodCause(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Standing(StrEnum):
+    """What stands on a street, by the site's dated rule."""
+
+    NONE = "none"
+    GATHERED = "gathered"  # tụ nước: it may yet run off
+    FLOODED = "flooded"  # điểm ngập: still there when the rain has been over for the rule's time
+
+
 class ControlMode(StrEnum):
     """Whether the engine or a person decides about an asset."""
 
@@ -767,6 +775,23 @@ class BasinAlertChanged(Event, frozen=True, kw_only=True):
     why: str
 
 
+class StandingWaterChanged(Event, frozen=True, kw_only=True):
+    """Water gathers on a street, has become a flooded point, or has run off again.
+
+    `since_at_ns` and `peak_m` are of this episode, `rain_ended_at_ns` when it last rained there
+    (None: not as far as known).
+    """
+
+    segment: str
+    standing: Standing
+    was: Standing
+    point: str
+    depth_m: float
+    peak_m: float
+    since_at_ns: int
+    rain_ended_at_ns: int | None = None
+
+
 class OutlookScored(Event, frozen=True, kw_only=True):
     """How one forecast's depths at one lead were, at `streets` gauged streets with water to tell.
 
@@ -938,6 +963,7 @@ AnyEvent = (
     | InundationForecast
     | FloodAlertChanged
     | BasinAlertChanged
+    | StandingWaterChanged
     | OutlookScored
     | FloodAlertScored
     | AlarmRaised

@@ -411,6 +411,16 @@ class InundationLevels(Struct, frozen=True, forbid_unknown_fields=True):
     emergency_m: float = EMERGENCY_M
 
 
+class StandingRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a flooded point is (điểm ngập), from a day on; less is gathered water (tụ nước)."""
+
+    valid_from: date
+    depth_m: float
+    after_rain_s: float  # how long after the rain it must still be there
+    source: str
+    hysteresis_m: float = 0.03
+
+
 class Place(Struct, frozen=True, forbid_unknown_fields=True):
     """A name to write on the map."""
 
@@ -453,6 +463,7 @@ class Site(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     tide_levels: tuple[TideLevels, ...]
     inundation_levels: tuple[InundationLevels, ...]
+    standing_rules: tuple[StandingRule, ...] = ()
     basins: tuple[Basin, ...] = ()
     catchments: tuple[Catchment, ...] = ()
     street_drains: tuple[StreetDrain, ...] = ()
@@ -499,6 +510,7 @@ TABLES: tuple[tuple[str, str, type[Struct]], ...] = (
     ("place", "places", Place),
     ("tide_levels", "tide_levels", TideLevels),
     ("inundation_levels", "inundation_levels", InundationLevels),
+    ("standing", "standing_rules", StandingRule),
     ("basin", "basins", Basin),
     ("tide", "tides", TideModel),
 )

@@ -89,6 +89,7 @@ STREAMS: dict[type, Stream] = {
     e.ClosureWithdrawn: _ANSWER,
     e.FloodAlertChanged: _ANSWER,
     e.BasinAlertChanged: _ANSWER,
+    e.StandingWaterChanged: _ANSWER,
     e.OutlookScored: _ANSWER,
     e.FloodAlertScored: _ANSWER,
     e.AlarmRaised: _ANSWER,

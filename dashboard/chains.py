@@ -151,6 +151,8 @@ def _text(event: AnyEvent, points: tuple[str, ...]) -> str:
             return f"{event.segment} {ALERT_WORDS[event.level]}: {event.why}"
         case e.BasinAlertChanged():
             return f"{event.name} {ALERT_WORDS[event.level]}: {event.why}"
+        case e.StandingWaterChanged():
+            return f"{event.segment} {event.standing.value} {event.depth_m * 100:.0f} cm"
         case e.FloodAlertScored():
             lead = "" if event.lead_s is None else f", {event.lead_s // 60} min"
             return f"{event.segment} {event.outcome.value}{lead}"

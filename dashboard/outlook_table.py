@@ -4,7 +4,8 @@ In come `InundationForecast` and `FloodAlertChanged`; out go rows of the `outloo
 street that any member has under water or that is warned of, and the row `centre` of `outlook_runs`:
 when the newest forecast was made, of what, with what missing. How old it is the page reckons.
 How good the forecasts were, as `OutlookScored` and `FloodAlertScored` have it, is summed up in
-`outlook_skill`: a row a lead, and the row `alerts`. `BasinAlertChanged` makes the rows of `basins`.
+`outlook_skill`: a row a lead, and the row `alerts`. `BasinAlertChanged` makes the rows of `basins`,
+`StandingWaterChanged` those of `standing`: what stands on a gauged street, and how often it did.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class OutlookTable:
         e.InundationForecast,
         e.FloodAlertChanged,
         e.BasinAlertChanged,
+        e.StandingWaterChanged,
         e.OutlookScored,
         e.FloodAlertScored,
     )
@@ -48,6 +50,8 @@ class OutlookTable:
                 self._alert(event, now)
             case e.BasinAlertChanged():
                 self._basin(event, now)
+            case e.StandingWaterChanged() if event.segment in self._streets:
+                self._standing(event, now)
             case e.OutlookScored():
                 self._depths_scored(event)
             case e.FloodAlertScored():
@@ -114,6 +118,25 @@ class OutlookTable:
             why=event.why,
             told_at=round(now.at_ns / NS, 3),
             because=self._chains.back_from(now.address),
+        )
+
+    def _standing(self, event: e.StandingWaterChanged, now: Now) -> None:
+        """An episode counts as what it came to: a flooded point at once, the rest at its end."""
+        row = self._tables.rows["standing"].get(event.segment, {})
+        counted = {name: int(_number(row.get(name))) for name in ("flooded", "gathered")}
+        if event.standing is e.Standing.FLOODED:
+            counted["flooded"] += 1
+        elif event.was is e.Standing.GATHERED:
+            counted["gathered"] += 1
+        stands = event.standing is not e.Standing.NONE
+        self._tables.put(
+            "standing",
+            event.segment,
+            now=event.standing.value if stands else "",
+            since=round(event.since_at_ns / NS),
+            ended=None if stands else round(now.at_ns / NS),
+            peak=event.peak_m,
+            **counted,
         )
 
     def _depths_scored(self, event: e.OutlookScored) -> None:

@@ -58,6 +58,7 @@ TABLES = (
     "outlook_runs",
     "outlook_skill",
     "basins",
+    "standing",
     "status",
 )
 SHOWN_QUANTITIES = {
@@ -86,6 +87,7 @@ FREE_TABLES = frozenset(
         "outlook_runs",
         "outlook_skill",
         "basins",
+        "standing",
     )
 )
 SOURCES_MAX = 5_000  # what is unknown to the site may speak too, and is rejected under its name

@@ -1,7 +1,7 @@
 // The flood outlook: which streets the ensemble expects under water, how deep, when, how surely, and on what that rests.
 import { Chain } from "./chain.js";
 import { html } from "./html.js";
-import { depthLevel, nameOf, now, open, peek, rows } from "./state.js";
+import { centre, depthLevel, inForce, nameOf, now, open, peek, rows, site } from "./state.js";
 import { clock, cm, num, span, t } from "./words.js";
 
 const OLD_S = 900; // three forecasts missed
@@ -23,7 +23,7 @@ function streets() {
 export function Outlook() {
   const made = run();
   const list = streets();
-  const other = Object.keys(rows("basins")).length;
+  const other = Object.keys(rows("basins")).length + Object.keys(rows("standing")).length;
   if (!made && !list.length && !other) return html`<h2>${t("outlook")}</h2><p class="soft">${t("outlookNone")}</p>`;
   return html`
     <h2>${t("outlook")} <small>${made && html`<${Made} made=${made} />`}</small></h2>
@@ -39,6 +39,7 @@ export function Outlook() {
           <tbody>${list.map((row) => html`<${Street} key=${row.segment} row=${row} />`)}</tbody>
         </table>
       ` : made && html`<p class="soft">${t("outlookDry")} ${span(made.ahead_s)}</p>`}
+      <${Standing} />
     </div>
     <${Skill} />
   `;
@@ -65,6 +66,20 @@ function Basins() {
         </tr>
       `)}</tbody>
     </table>
+  `;
+}
+
+// What stood, or stands, on the gauged streets, and how often it came to what.
+function Standing() {
+  const list = Object.entries(rows("standing")).map(([segment, row]) => ({ segment, ...row })).sort((a, b) => (b.now > "") - (a.now > "") || b.flooded - a.flooded || b.gathered - a.gathered || (a.segment < b.segment ? -1 : 1));
+  if (!list.length) return null;
+  const rule = inForce(site.value.standing_rules ?? [], centre.value.at);
+  const said = rule && t("standingRule").replace("{cm}", cm(rule.depth_m)).replace("{min}", num(rule.after_rain_s / 60));
+  return html`
+    <h3>${t("standing")} <small class="soft">${said}</small></h3>
+    <p class="skill" data-test="standing">${list.map((row) => html`
+      <span key=${row.segment}><button class="plain link" onClick=${() => open(row.segment)}>${nameOf(row.segment)}</button> ${row.now ? html`<b class=${row.now === "flooded" ? "bad" : ""}>${t(row.now)} ${t("since")} ${clock(row.since, false)}</b> ` : ""}<span class="soft">${t("flooded")} ${num(row.flooded)} ${t("times")}, ${t("gathered")} ${num(row.gathered)} ${t("times")}</span></span>
+    `)}</p>
   `;
 }
 

@@ -273,6 +273,7 @@ async def test_the_outlook_shows_streets_and_how_good_it_has_been(look: Look, ru
     above = "document.querySelector('[data-test=basins]').compareDocumentPosition("
     assert await page.evaluate(above + "document.querySelector('[data-test=outlooks]')) & 4")
     await expect(page.locator("[data-alarm=BASIN-ba-nguyen-huu-canh]")).to_be_visible()
+    await expect(page.locator("[data-test=standing]")).to_contain_text("tụ nước")
     await expect(page.locator(".refusal")).to_contain_text("rg-thi-nghe silent")
     skill = page.locator("[data-test=skill]")
     await expect(skill).to_contain_text("25")

@@ -48,6 +48,7 @@ from control.closures import Closures
 from control.gates import TideGates
 from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.levels import StreetInundation
+from control.inundation.standing import StandingWater
 from control.inundation.tide import TideWatch
 from control.lighting import LightingCommands, StreetLighting
 from control.modes import ControlModes
@@ -62,6 +63,7 @@ CORES = (
     ControlModes,
     TideWatch,
     StreetInundation,
+    StandingWater,
     BasinAlerts,
     Closures,
     PumpHysteresis,

@@ -614,6 +614,26 @@ def test_a_basins_alert_stands_until_it_is_cancelled(told: Told) -> None:
     assert told.picture.snapshot()["basins"] == {}
 
 
+def test_each_episode_of_standing_water_counts_once_as_what_it_came_to(told: Told) -> None:
+    none, gathered, flooded = e.Standing.NONE, e.Standing.GATHERED, e.Standing.FLOODED
+    story = [(none, gathered), (gathered, none), (none, gathered), (gathered, flooded)]
+    for second, (was, standing) in enumerate(story):
+        told.at(
+            second,
+            e.StandingWaterChanged(
+                segment="rd-1",
+                standing=standing,
+                was=was,
+                point="sg-1/depth_m",
+                depth_m=0.1,
+                peak_m=0.2,
+                since_at_ns=START * NS,
+            ),
+        )
+    row = told.row("standing", "rd-1")
+    assert (row["now"], row["gathered"], row["flooded"]) == ("flooded", 1, 1)
+
+
 # --- how good the outlook was ---------------------------------------------------------------------
 
 

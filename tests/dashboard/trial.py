@@ -30,6 +30,7 @@ from control.closures import Closures
 from control.gates import TideGates
 from control.inundation.basin_alerts import BasinAlerts
 from control.inundation.levels import StreetInundation
+from control.inundation.standing import StandingWater
 from control.inundation.tide import TideWatch
 from control.modes import ControlModes
 from control.pumps import PumpHysteresis
@@ -88,6 +89,7 @@ def cores_of(site: Site) -> tuple[Core, ...]:
         ControlModes(site),
         StreetInundation(site),
         TideWatch(site),
+        StandingWater(site),
         BasinAlerts(site),
         Closures(site),
         SignalSafety(site),
