@@ -572,7 +572,7 @@ def _add_eval_detectors(kinds: Commands) -> None:
     detectors.add_argument("videos", nargs="+", type=Path, metavar="VIDEO|PICTURE|FOLDER")
     what = "what they show (default: truth.json, visibility.csv beside them, where there is one)"
     detectors.add_argument("--truth", type=Path, metavar="FILE", help=what)
-    what = "a TOML file with the roads in single pictures (default: all of the picture)"
+    what = "a TOML file with the roads in single pictures, without which no water is told in them"
     detectors.add_argument("--roads", type=Path, metavar="FILE", help=what)
     what = "an ONNX file of a YOLOX network (default: objects by their movement alone)"
     detectors.add_argument("--model", type=Path, metavar="FILE", help=what)

@@ -5,7 +5,7 @@ balanced accuracy and the area under the ROC curve with intervals. A picture tha
 white paper is cut into them, `NAME#1`, `NAME#2`, ... from the top left. A single picture has no
 usual look, so of the two signs of water only sheen is judged. Its road is what `--roads` gives,
 a TOML table by picture with `road` as in a site's camera and `camera`, whose pictures are left
-out together; without it, all of the picture.
+out together; where the road is not known nothing is said of water.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from detectors.visibility import clearness, judged
 from detectors.water import PATCH_SHARE_MIN, road_reduced, sheen_ratio
 
 KINDS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 PAPER_LEVEL = 245
 PART_SHARE_MIN, PARTS_GAP_PX = 0.01, 9  # of the sheet's area; what is nearer is one picture
 FOG_M = 1_000.0  # the meteorologist's limit
@@ -41,18 +40,18 @@ Picture = NDArray[np.uint8]
 class Road(Struct, forbid_unknown_fields=True):
     """What is known of a picture's camera."""
 
-    camera: str = ""
-    road: tuple[tuple[float, float], ...] = WHOLE
+    camera: str
+    road: tuple[tuple[float, float], ...]
 
 
 class Still(Struct):
     """What a picture says, and what is true of it where that is known."""
 
-    camera: str
-    sheen_ratio: float
     clearness: float
     states: list[str]
-    water: bool
+    camera: str = ""
+    sheen_ratio: float = 0.0
+    water: bool | None = None  # None: its road is not known
     true_water: bool | None = None
     visibility_m: float | None = None
 
@@ -75,16 +74,13 @@ def look(pictures: Sequence[Path], truth: Path | None, roads: Path | None) -> di
     stills: dict[str, Still] = {}
     for path in pictures:
         for name, picture in _cut(path):
-            road = known.get(name) or known.get(path.name) or Road()
-            mask = road_mask(road.road, *picture.shape[:2])
-            sheen = sheen_ratio(*road_reduced(picture, mask))
-            still = Still(
-                camera=road.camera,
-                sheen_ratio=round(sheen, 4),
-                clearness=round(clearness(picture), 4),
-                states=sorted(judged(picture)),
-                water=sheen >= PATCH_SHARE_MIN,
-            )
+            still = Still(round(clearness(picture), 4), sorted(judged(picture)))
+            road = known.get(name) or known.get(path.name)
+            if road is not None:
+                mask = road_mask(road.road, *picture.shape[:2])
+                sheen = sheen_ratio(*road_reduced(picture, mask))
+                still.camera, still.sheen_ratio = road.camera, round(sheen, 4)
+                still.water = sheen >= PATCH_SHARE_MIN
             water, still.visibility_m = truths.get(name) or truths.get(path.name) or (None, None)
             still.true_water = _in_name(path.stem) if water is None else water
             stills[name] = still
@@ -94,10 +90,10 @@ def look(pictures: Sequence[Path], truth: Path | None, roads: Path | None) -> di
 def summary(stills: dict[str, Still]) -> dict[str, Any]:
     """Of those whose truth is known."""
     told: dict[str, Any] = {}
-    wet = [s for s in stills.values() if s.true_water is not None]
+    wet = [s for s in stills.values() if s.true_water is not None and s.water is not None]
     if {s.true_water for s in wet} == {True, False}:
         truth = np.array([s.true_water for s in wet])
-        told["water"] = _accuracy(truth, np.array([s.water for s in wet]))
+        told["water"] = _accuracy(truth, np.array([bool(s.water) for s in wet]))
         if len({s.camera for s in wet}) > 1:
             told["water_camera_left_out"] = _accuracy(truth, _left_out(wet))
     for light in ("day", "night"):
@@ -123,7 +119,7 @@ def table(stills: dict[str, Still]) -> str:
     lines = [f"{'picture':{width}}  {'sheen':>6}  {'clear':>6}  says"]
     for name, still in stills.items():
         says = [*(["water"] if still.water else []), *still.states]
-        if still.true_water is not None and still.true_water != still.water:
+        if None not in (still.true_water, still.water) and still.true_water != still.water:
             says.append("MISSED water" if still.true_water else "FALSE water")
         if still.visibility_m is not None:
             says.append(f"({still.visibility_m:.0f} m)")
