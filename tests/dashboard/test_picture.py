@@ -550,6 +550,7 @@ SAID_ELSEWHERE = {
     e.StageRequested,
     e.SignRequested,
     e.LightingRequested,
+    e.RoadWaterMeasured,  # the incident says what came of it
     e.CoreFailed,  # an error of the program, for its log
     e.CascadeCut,
 }
