@@ -7,7 +7,7 @@ import { setTimezone } from "./words.js";
 
 export const TABLES = [
   "points", "signals", "measures", "bands", "segments", "cameras", "pumps", "gates", "stations", "signs", "circuits", "alarms",
-  "incidents", "commands", "sources", "closures", "tide", "rain", "forecasts", "outlooks", "outlook_runs", "outlook_skill", "status",
+  "incidents", "commands", "sources", "closures", "tide", "rain", "forecasts", "outlooks", "outlook_runs", "outlook_skill", "basins", "standing", "status",
 ];
 export const CLASSES = ["motorbike", "car", "bus", "truck", "emergency"];
 
