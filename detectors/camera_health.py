@@ -23,6 +23,7 @@ from causeway.frame import Frame
 
 NS = 1_000_000_000
 SIZE_PX = (160, 90)
+LOOK_S = 0.4  # pictures that come faster are left out: nothing here is told within a second
 DARK_MEAN, DARK_BRIGHTEST = 16.0, 48.0  # grey levels; the brightest is the 99th percentile
 FLAT_LEVELS = 1.5  # standard deviation of a picture without content
 SAME_LEVELS = 0.02  # mean difference of two pictures that are the same one
@@ -105,12 +106,16 @@ class HealthOfCamera:
         self.health = CameraHealth.UNKNOWN
         self._camera = camera
         self._before: NDArray[np.uint8] | None = None
+        self._looked_ns = 0
         self._seems = CameraHealth.UNKNOWN
         self._since_ns = 0
         self._frames = 0
         self._usual: _Usual | None = None
 
     def see(self, frame: Frame) -> list[AnyEvent]:
+        if 0 <= frame.observed_at_ns - self._looked_ns < LOOK_S * NS:
+            return []
+        self._looked_ns = frame.observed_at_ns
         small = cv2.resize(frame.pixels, SIZE_PX, interpolation=cv2.INTER_AREA)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         before, self._before = self._before, grey

@@ -240,8 +240,10 @@ class Motion:
 
     def _count_still(self, foreground: Mask, moving: Mask, dt_s: float) -> None:
         """A vehicle that passes before a still one must not begin its time anew."""
-        change = np.where(foreground, np.where(moving, -HIDDEN_RATE, 1.0), -GONE_RATE) * dt_s
-        self._still_s = np.maximum(self._still_s + change.astype(np.float32), 0.0)
+        change = np.array((-GONE_RATE, 1.0, -HIDDEN_RATE)) * dt_s
+        kind = foreground.view(np.uint8) + (foreground & moving).view(np.uint8)
+        self._still_s += change.astype(np.float32)[kind]
+        np.maximum(self._still_s, 0.0, out=self._still_s)
 
     def _learn(
         self,
@@ -257,8 +259,8 @@ class Motion:
             held = self._objects(held, small, background)
             held = grown(held, RIM_PX)
         covered = foreground & (self._proven_s >= PROVEN_S)
-        rate = np.where(covered, LEARN_RATE_COVERED, LEARN_RATE)
-        rate = (np.where(held, LEARN_RATE_HELD, rate) * dt_s).astype(np.float32)
+        kinds = np.array((LEARN_RATE, LEARN_RATE_COVERED, LEARN_RATE_HELD, LEARN_RATE_HELD)) * dt_s
+        rate = kinds.astype(np.float32)[covered.view(np.uint8) + 2 * held.view(np.uint8)]
         rates = cv2.merge((rate, rate, rate))
         step = cv2.subtract(small, self._background, dtype=cv2.CV_32F)
         self._background += cv2.max(cv2.min(step, rates), -rates)
@@ -267,7 +269,7 @@ class Motion:
             self._noise, 1 - weight, different, weight, 0.0, dtype=cv2.CV_32F
         )
         something = foreground | (different > NOISE_MAX)
-        self._noise = np.where(something, self._noise, followed)
+        np.copyto(self._noise, followed, where=~something)
 
     def _objects(self, still: Mask, small: Picture, background: Picture) -> Mask:
         """The still parts that are objects. One has left the others: the picture is right there."""

@@ -164,17 +164,22 @@ def _sheen(picture: Picture, road: Mask) -> Mask:
     return patches
 
 
-def _nearer(levels: Levels, road: Mask) -> NDArray[np.float64]:
+def _nearer(levels: Levels, road: Mask) -> Levels:
     """By row, (h, 1): the median of the road there and in the rows that are nearer; nan: none."""
-    rows = np.full(len(road), np.nan)
-    for row in np.flatnonzero(road.sum(axis=1) >= ROW_PX_MIN).tolist():
-        rows[row] = np.median(levels[row][road[row]])
+    rows = _medians(np.where(road, levels, np.nan), ROW_PX_MIN)
     span = max(1, int(NEARER_SHARE * len(road)))
-    below = sliding_window_view(np.concatenate([rows, np.full(span - 1, np.nan)]), span)
-    known = ~np.isnan(rows)
-    found = np.full((len(rows), 1), np.nan)
-    found[known, 0] = np.nanmedian(below[known], axis=1)
-    return found
+    below = np.concatenate([rows, np.full(span - 1, np.nan, np.float32)])
+    found = _medians(sliding_window_view(below, span), 1)
+    return np.where(np.isnan(rows), np.nan, found)[:, None].astype(np.float32)
+
+
+def _medians(levels: NDArray[np.floating], least: int) -> Levels:
+    """Of each row without its nans; nan where there are too few. Numpy's own is slow here."""
+    ordered = np.sort(levels, axis=1)  # nans come last
+    counts = np.count_nonzero(~np.isnan(ordered), axis=1)
+    rows = np.arange(len(ordered))
+    middle = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2 % levels.shape[1]]) / 2
+    return np.where(counts >= least, middle, np.nan).astype(np.float32)
 
 
 def _gradient(picture: Picture) -> _Gradient:
