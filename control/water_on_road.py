@@ -38,8 +38,8 @@ from causeway.site import Camera, Gauge, LonLat, Site, apart_m
 NS = 1_000_000_000
 # Natural logarithms. A priori 1 of 20 measurements that look at all like it is water.
 PRIOR = -3.0
-# Sheen was on 5 of 6 flooded roads of NC 12, 1 of 6 others, and 4 of 9 simulated wet ones: 3 to 1.
-SHEEN, SHEEN_RATIO_MIN = 1.1, 0.004
+# Sheen was on 5 of 6 flooded roads of NC 12, 1 of 6 others, and 4 of 9 simulated wet ones: 5 to 2.
+SHEEN, SHEEN_RATIO_MIN = 0.9, 0.004
 # Simulated: hidden on every road under 15 cm, by day and night, and 0.14 at most on dry and wet.
 HIDDEN, HIDDEN_RATIO_MIN = 4.0, 0.3
 GAUGE_WET, WET_M = 4.0, 0.05  # at least so deep: a gauge's own error is 1 to 2 cm

@@ -65,7 +65,7 @@ class Congestion:
         occupied = np.count_nonzero(vehicles)
         driving = scene.moving & vehicles
         sums.frames += 1
-        sums.occupied += occupied / max(1, np.count_nonzero(scene.road))
+        sums.occupied += occupied / (np.count_nonzero(scene.road) or 1)
         sums.moving += np.count_nonzero(driving) / occupied if occupied else 1.0
         if driving.any() and scene.at_ns - sums.speed_at_ns >= SPEED_EVERY_S * NS:
             sums.speed_at_ns = scene.at_ns
