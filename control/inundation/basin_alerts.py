@@ -3,7 +3,7 @@
 In come the streets' `FloodAlertChanged`; out go `BasinAlertChanged`, one at each change of a
 basin's level and of what it rests on. A basin is on watch or warned of as soon as one of its
 streets is. It is an emergency when one of them is, or when the water spreads: a third of its
-streets, and at least three, are warned of. `basins.py` says which streets those are.
+streets, and at least three, are surely warned of. `basins.py` says which streets those are.
 
 Laws of this file:
 1. A level rises within a second. It falls when the streets have allowed a lower one for the hold
@@ -28,7 +28,7 @@ from causeway.events import (
     Tick,
 )
 from causeway.site import Site
-from control.inundation.alerts import EMERGENCY, ONSET_S, PEAK_CM, WARNING, WATCH
+from control.inundation.alerts import EMERGENCY, ONSET_S, PEAK_CM, SURE, WARNING, WATCH
 from control.inundation.basins import DrainageBasin, basins_of
 
 NS = 1_000_000_000
@@ -129,11 +129,11 @@ def _settle(basin: _Basin, count: int, at_ns: int) -> None:
 
 
 def _level(basin: _Basin, count: int, share: float) -> int:
-    levels = [street.level for street in basin.streets.values()]
-    warned = sum(level >= WARNING for level in levels)
-    if warned >= max(SPREAD_MIN, share * count):
+    streets = basin.streets.values()
+    surely = sum(s.level >= WARNING and s.probability >= SURE for s in streets)
+    if surely >= max(SPREAD_MIN, share * count):
         return EMERGENCY
-    return max(levels, default=0)
+    return max((street.level for street in streets), default=0)
 
 
 def _alert(

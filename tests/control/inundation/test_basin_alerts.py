@@ -29,7 +29,7 @@ def city(site):
     )
 
 
-def street(number, level, onset_at_ns=None, cause=FloodCause.RAIN, probability=0.6, peak_m=0.3):
+def street(number, level, onset_at_ns=None, cause=FloodCause.RAIN, probability=0.8, peak_m=0.3):
     return FloodAlertChanged(
         segment=f"rd-{number}",
         level=level,
@@ -81,6 +81,12 @@ def test_warnings_that_spread_over_a_third_of_the_streets_are_an_emergency(city,
     step = bench(BasinAlerts(city))
     assert levels(step(street(0, WARNING), street(1, WARNING), Tick())) == [(0, WARNING)]
     assert levels(step(street(2, WARNING), Tick())) == [(WARNING, EMERGENCY)]
+
+
+def test_warnings_of_what_is_not_sure_do_not_spread(city, bench):
+    step = bench(BasinAlerts(city))
+    unsure = (street(i, WARNING, probability=0.1) for i in range(5))
+    assert levels(step(*unsure, Tick())) == [(0, WARNING)]
 
 
 def test_many_streets_that_change_at_once_are_one_event(city, bench):
