@@ -89,6 +89,14 @@ def test_a_cloudburst_on_a_high_tide_is_forecast_before_its_water_is_there(forec
     assert worst.peak_cm > 20
     assert worst.onset_s is not None
     assert forecast.members == MEMBERS
+    kinds = [passage.kind for passage in worst.closed]
+    assert kinds == ["motorbike", "car", "bus_truck", "emergency"][: len(kinds)]
+    sure = [passage.probability for passage in worst.closed]
+    assert sure == sorted(sure, reverse=True)  # what a car cannot pass no motorbike can
+    motorbike = worst.closed[0]
+    assert motorbike.probability >= worst.over[1]  # from 20 cm on
+    assert motorbike.from_s <= worst.onset_s
+    assert motorbike.until_s is None or motorbike.until_s > motorbike.from_s
 
 
 def test_what_arrives_after_the_issue_changes_nothing_of_it(tmp_path):
