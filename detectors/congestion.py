@@ -62,11 +62,11 @@ class Congestion:
     def see(self, scene: Scene) -> list[AnyEvent]:
         sums = self._sums = self._sums or _Sums(scene.at_ns)
         vehicles = scene.foreground & scene.road
-        occupied = np.count_nonzero(vehicles)
+        occupied = int(np.count_nonzero(vehicles))
         driving = scene.moving & vehicles
         sums.frames += 1
-        sums.occupied += occupied / (np.count_nonzero(scene.road) or 1)
-        sums.moving += np.count_nonzero(driving) / occupied if occupied else 1.0
+        sums.occupied += occupied / max(1, int(np.count_nonzero(scene.road)))
+        sums.moving += int(np.count_nonzero(driving)) / occupied if occupied else 1.0
         if driving.any() and scene.at_ns - sums.speed_at_ns >= SPEED_EVERY_S * NS:
             sums.speed_at_ns = scene.at_ns
             sums.speeds = [*(sums.speeds or ()), self._speed_px_s(scene, driving)]

@@ -121,7 +121,7 @@ class StoppedVehicles:
     def _remember(self, blob: _Blob, half: Mask, standing: Mask, scene: Scene) -> None:
         """Carry on what has passed the blob since it stands, and add what passes beside it now."""
         apart = ~grown(blob.mask, RIM_PX)
-        others = np.count_nonzero(standing & half & apart)
+        others = int(np.count_nonzero(standing & half & apart))
         if others > QUEUE_MAX * blob.area_px:
             return  # one of a queue: what drives past it then tells nothing
         same = [b for b in self._standing if b.mask.shape == half.shape and _touch(b, blob)]
@@ -131,7 +131,7 @@ class StoppedVehicles:
         rows = slice(max(0, top - reach), top + height + reach)
         columns = slice(max(0, left - reach), left + width + reach)
         beside = (half & scene.moving & scene.foreground & scene.road)[rows, columns]
-        passing = np.count_nonzero(beside & apart[rows, columns]) / blob.area_px
+        passing = int(np.count_nonzero(beside & apart[rows, columns])) / blob.area_px
         fading = math.exp(-scene.dt_s / PASSED_TAU_S)
         blob.passed = before.passed * fading + passing * scene.dt_s
         if blob.passed >= PASSED_MIN:

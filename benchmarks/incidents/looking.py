@@ -14,20 +14,24 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from benchmarks.city import city
 from benchmarks.incidents.clip import NS, START_NS, Clip, ClipUnusable
 from benchmarks.incidents.drawing import drawn
 from benchmarks.incidents.found import Found, Incident, State
 from benchmarks.incidents.synthetic import faults_found, wrong_way_found
 from benchmarks.pool import answering
 from causeway.events import (
+    Address,
     AnyEvent,
     CameraHealth,
     CameraHealthObserved,
     IncidentDetected,
     IncidentEnded,
+    Now,
 )
 from causeway.frame import Frame
 from causeway.site import Camera
+from control.water_on_road import WaterOnRoad
 from detectors.motion import Motion, reduced
 from detectors.network import ModelUnusable, Network
 from detectors.steady import Steady, steadied
@@ -82,12 +86,15 @@ def look(asked: Asked, clip: Clip, progress: Callable[[int], None]) -> Found:
     background = learn_background(clip)
     view = learn_view(clip, camera, background, network)
     watch = CameraWatch(camera, view, background, network)
+    water = WaterOnRoad(msgspec.structs.replace(city(), cameras=(camera,), gauges=()))
     notes = Notes()
     film = _Film(asked, clip)
     spent_s = 0.0
     for number, frame in enumerate(clip.pictures(), 1):
         started_s = time.process_time()
         events = watch.see(frame)
+        now = Now(frame.observed_at_ns, Address(1, 0))
+        events += [e for seen in events if type(seen) in water.hears for e in water.step(seen, now)]
         spent_s += time.process_time() - started_s
         film.take(frame, watch, events)
         notes.take(events, watch.visibility.states, frame.observed_at_ns)
