@@ -5,7 +5,7 @@ In come `InundationForecast` events, those of the river's stage, and the gauges'
 (watch, warning, emergency) and of what it rests on. A watch looks at the share of the members that
 have the street over 20 cm at some time ahead, a warning at a larger share, an emergency at the
 share over 50 cm. While the river is expected to shut the tide gates the city is shut in, what falls
-cannot leave, and most of what may come then does: one member in thirty is enough for a warning.
+cannot leave, and more of what may come then does: a quarter of the members is enough for a warning.
 Water that a gauge sees over 20 cm is a warning, over the depth that closes a street to all an
 emergency, whatever the forecast says.
 
@@ -44,7 +44,7 @@ WATCH, WARNING, EMERGENCY = 1, 2, 3
 # By level: which of OUTLOOK_DEPTHS_M the members must pass, and how many of them.
 Over = dict[int, tuple[int, float]]
 OVER: Over = {WATCH: (1, 0.30), WARNING: (1, 0.60), EMERGENCY: (3, 0.50)}
-OVER_SHUT_IN: Over = {WATCH: (0, 0.03), WARNING: (1, 0.03), EMERGENCY: (3, 0.30)}
+OVER_SHUT_IN: Over = {WATCH: (1, 0.10), WARNING: (1, 0.25), EMERGENCY: (3, 0.50)}
 HYSTERESIS = 0.25  # of a share
 SHUT_IN_S = 10_800  # how far ahead
 HOLD_S = 2_400.0

@@ -76,7 +76,7 @@ def test_a_city_that_the_river_shuts_in_within_three_hours_is_warned_sooner(
 ):
     closing_m = min(gate.closing_m for gate in site.gates)
     step = bench(FloodAlerts(site))
-    answers = step(river(site, *(closing_m + m for m in above_m)), forecast(1, 0.04))
+    answers = step(river(site, *(closing_m + m for m in above_m)), forecast(1, 0.27))
     assert [a.level for a in answers] == ([] if level is None else [level])
 
 
