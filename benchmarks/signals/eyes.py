@@ -154,9 +154,8 @@ class Eyes:
         self, layout: Layout, before: Mapping[str, list[Sighting]], on: Mapping[str, list[Sighting]]
     ) -> Iterator[Crossing]:
         """Who was seen near a stop line a second ago, and is now on the junction or beyond it."""
-        feeders = self._network.feeders[layout.id]
-        still = {track for feeder in feeders for _, _, track, _ in on.get(feeder.lane, ())}
-        for feeder in feeders:
+        for feeder in self._network.feeders[layout.id]:
+            still = {track for _, _, track, _ in on.get(feeder.lane, ())}
             for position_m, _, track, user in before.get(feeder.lane, ()):
                 distance_m = feeder.to_stop_line_m + feeder.length_m - position_m
                 if distance_m > IN_A_SECOND_M or track in still or track.startswith(GHOST):

@@ -16,7 +16,8 @@ import sumolib
 
 from benchmarks.pool import whole_lines
 from benchmarks.signals.baselines import MaxWave
-from benchmarks.signals.eyes import Faults, draw_faults
+from benchmarks.signals.cabinet import Cabinet
+from benchmarks.signals.eyes import Eyes, Faults, draw_faults
 from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S, read_network
 from benchmarks.signals.programs import KINDS, programs_of
 from benchmarks.signals.report import Report, table
@@ -198,6 +199,44 @@ def test_the_greedy_see_through_a_stop_line_lane_that_is_shorter_than_a_vehicle(
     assert count("before_0", 3.0) > 0
     assert count("before_0", 201.0) == 0
     assert count("beyond_0", 190.0) == 0
+
+
+def test_who_drives_over_is_counted_once_also_onto_a_road_that_leads_back(
+    tmp_path: Path,
+) -> None:
+    places = {"signal": (0, 0), "south": (0, -150), "north": (0, 60), "east": (60, 60)}
+    nodes = "".join(f'<node id="{id_}" x="{x}" y="{y}"/>' for id_, (x, y) in places.items())
+    nodes = nodes.replace('id="signal"', 'id="signal" type="traffic_light"')
+    roads = ("south signal", "signal north", "north east", "east signal", "signal south")
+    edges = "".join(
+        f'<edge id="{road.replace(" ", "-")}" from="{road.split()[0]}" to="{road.split()[1]}"/>'
+        for road in roads
+    )
+    files = [tmp_path / f"a.{kind}.xml" for kind in ("nod", "edg", "net")]
+    files[0].write_text(f"<nodes>{nodes}</nodes>")
+    files[1].write_text(f"<edges>{edges}</edges>")
+    options = zip(("--node-files", "--edge-files", "-o"), map(str, files), strict=True)
+    netconvert = [sumolib.checkBinary("netconvert"), *(word for pair in options for word in pair)]
+    subprocess.run(netconvert, check=True, capture_output=True, timeout=60)
+    network = read_network(files[2])
+    ((id_, layout),) = network.layouts.items()
+    assert "signal-north_0" in {feeder.lane for feeder in network.feeders[id_]}
+    crossed = []
+    libsumo.start(["sumo", "-n", str(files[2]), "--no-step-log", "true"])
+    try:
+        cabinet, eyes = Cabinet(layout), Eyes(network, Faults())
+        libsumo.trafficlight.setRedYellowGreenState(id_, "G" * layout.signals)
+        libsumo.route.add("loop", ["south-signal", "signal-north", "north-east"])
+        libsumo.vehicle.add("a", "loop")
+        for _ in range(40):
+            libsumo.simulation.step()
+            crossed += eyes.look({id_: cabinet}, {})[id_].crossed
+    finally:
+        libsumo.close()
+    (made,) = crossed
+    movement = layout.movements[made.movement]
+    ends = layout.lanes[movement.lane].id, layout.exits[movement.exit].id
+    assert ends == ("south-signal_0", "signal-north_0")
 
 
 def test_signals_that_none_can_use_are_named(scenario: Scenario) -> None:
