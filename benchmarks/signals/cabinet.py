@@ -17,6 +17,7 @@ import libsumo
 from control.signals.layout import GREEN, RED, WALK_S, Layout, changing, clearing
 from control.signals.observed import Call
 
+HELD_RED_MAX_S = 6  # so far a method may put off the next green, while somebody is on the junction
 CALL_FORCED_S = 100  # and nobody waits for 150 s, even where two crossings come one after the other
 
 
@@ -29,6 +30,7 @@ class Cabinet:
         self.wanted = 0  # the stage that it is on its way to
         self.green_s = 0  # how long the stage has been green
         self.yellow_left_s = 0  # and of red for all, until the next green
+        self._held_s = 0  # that the next green has been put off
         self._kept: int | None = None  # asked for while pedestrians walk
         self._left_s = [0] * len(layout.crossings)  # until each is walked over and cleared
         self._offered = False  # a change was possible a second ago
@@ -50,6 +52,12 @@ class Cabinet:
         else:
             self._change(stage)
 
+    def hold_red(self) -> None:
+        """Put off by a second the green that would begin in the next."""
+        if self.yellow_left_s == 1 and self._held_s < HELD_RED_MAX_S:
+            self._held_s += 1
+            self.yellow_left_s = 2
+
     def tick(self, calls: Sequence[Call] = ()) -> None:
         """A second has passed; these pedestrians wait."""
         self._left_s = [max(0, left_s - 1) for left_s in self._left_s]
@@ -57,7 +65,7 @@ class Cabinet:
             self.green_s += 1
         elif self.yellow_left_s > 1:
             self.yellow_left_s -= 1
-            if self.yellow_left_s <= math.ceil(self.layout.all_red_s):
+            if self._held_s or self.yellow_left_s <= math.ceil(self.layout.all_red_s):
                 self._state = clearing(self._state)
         else:
             self.yellow_left_s = 0
@@ -91,6 +99,7 @@ class Cabinet:
     def _change(self, stage: int) -> None:
         self._kept = None
         self.wanted = stage
+        self._held_s = 0
         self.yellow_left_s = self.layout.change_s
         self._state = changing(
             self.layout, self.layout.stages[self.stage], self.layout.stages[stage]

@@ -18,11 +18,21 @@ from benchmarks.signals.cabinet import Cabinet
 from benchmarks.signals.network import Network
 from benchmarks.signals.road_users import CAR, RoadUser, road_user
 from control.signals.layout import Lane, Layout
-from control.signals.observed import VEHICLE_M, VIEW_M, Call, Crossing, Observed, Out, Vehicle
+from control.signals.observed import (
+    VEHICLE_M,
+    VIEW_M,
+    Call,
+    Crossing,
+    Inside,
+    Observed,
+    Out,
+    Vehicle,
+)
 
 STILL_M_S = 0.1  # as SUMO's own waiting time counts
 GHOSTS_MAX = 8
 GHOST = "ghost "
+INSIDE = ":"  # so begin the names of the lanes inside a node
 IN_A_SECOND_M = 40.0
 
 PRIORITY_PERSONS = 30.0  # a half full bus
@@ -40,7 +50,7 @@ class Faults(NamedTuple):
 
 def faults_of(network: Network, dead_ratio: float, lying_ratio: float, seed: int) -> Faults:
     """Of the lanes that are watched, but not those inside a node: no detector lies there."""
-    lanes = [lane for lane in lengths_m(network) if not lane.startswith(":")]
+    lanes = [lane for lane in lengths_m(network) if not lane.startswith(INSIDE)]
     return draw_faults(lanes, dead_ratio, lying_ratio, seed)
 
 
@@ -86,6 +96,7 @@ class Eyes:
         self._length_m = lengths_m(network)
         self._over = _over_the_junctions(network)
         self._before: dict[str, list[Sighting]] = {}
+        self._inside: dict[str, dict[str, int]] = {id_: {} for id_ in network.layouts}
 
     def look(
         self, cabinets: Mapping[str, Cabinet], calls: Mapping[str, tuple[Call, ...]]
@@ -94,22 +105,48 @@ class Eyes:
         on = {lane: seen for lane in self._length_m if (seen := self._seen_on(lane))}
         before, self._before = self._before, on
         return {
-            id_: Observed(
-                stage=cabinet.stage,
-                wanted=cabinet.wanted,
-                green_s=cabinet.green_s,
-                yellow_left_s=cabinet.yellow_left_s,
-                vehicles=self._approaching(id_, on),
-                outs=tuple(
-                    _out(exit_, on.get(exit_.id, []), before.get(exit_.id, []))
-                    for exit_ in cabinet.layout.exits
-                ),
-                crossed=tuple(self._crossed(cabinet.layout, before, on)),
-                calls=calls.get(id_, ()),
-                walks_left_s=cabinet.walks_left_s,
-            )
+            id_: self._observed(cabinet, calls.get(id_, ()), before, on)
             for id_, cabinet in cabinets.items()
         }
+
+    def _observed(
+        self,
+        cabinet: Cabinet,
+        calls: tuple[Call, ...],
+        before: Mapping[str, list[Sighting]],
+        on: Mapping[str, list[Sighting]],
+    ) -> Observed:
+        layout = cabinet.layout
+        crossed = tuple(self._crossed(layout, before, on))
+        return Observed(
+            stage=cabinet.stage,
+            wanted=cabinet.wanted,
+            green_s=cabinet.green_s,
+            yellow_left_s=cabinet.yellow_left_s,
+            vehicles=self._approaching(layout.id, on),
+            outs=tuple(
+                _out(exit_, on.get(exit_.id, []), before.get(exit_.id, []))
+                for exit_ in layout.exits
+            ),
+            crossed=crossed,
+            calls=calls,
+            walks_left_s=cabinet.walks_left_s,
+            inside=self._still_inside(layout, crossed),
+        )
+
+    def _still_inside(self, layout: Layout, crossed: Sequence[Crossing]) -> tuple[Inside, ...]:
+        """Who has crossed a stop line and has not come to the exit yet."""
+        there = self._inside[layout.id] | {c.track: c.movement for c in crossed}
+        self._inside[layout.id] = {
+            track: movement
+            for track, movement in there.items()
+            if (at := _lane_of(track)).startswith(INSIDE)
+            and at in self._over[layout.lanes[layout.movements[movement].lane].id]
+        }
+        return tuple(
+            Inside(track, movement, libsumo.vehicle.getSpeed(track))
+            for track, movement in self._inside[layout.id].items()
+        )
 
     def _seen_on(self, lane: str) -> list[Sighting]:
         if lane in self._faults.dead:

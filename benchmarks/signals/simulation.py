@@ -41,7 +41,8 @@ class Method(Protocol):
     """Decides for all junctions once a second: the stage that each should have next.
 
     One that need not search for every junction at every call says in an attribute `searches` for
-    how many it did in the last.
+    how many it did in the last; one that puts off the next green of junctions, in `holds_red` of
+    which.
     """
 
     def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]: ...
@@ -200,6 +201,8 @@ def _drive(
             decisions_s += [spent_s / searches] * searches
         for id_, stage in wanted.items():
             cabinets[id_].order(stage)
+        for id_ in getattr(method, "holds_red", ()):
+            cabinets[id_].hold_red()
         each_second(at_s)
     return decisions_s
 

@@ -72,11 +72,20 @@ class Crossing(NamedTuple):
     units: float = 1.0
 
 
+class Inside(NamedTuple):
+    """A vehicle that has crossed its stop line and is still on the junction."""
+
+    track: str
+    movement: int
+    speed_m_s: float
+
+
 class Observed(NamedTuple):
     """One junction at one moment.
 
     While `yellow_left_s` the stage gives way to `wanted`; otherwise they are the same. Pedestrians
     who have been given green are across in `walks_left_s`: no change of stage begins before.
+    `inside` are known where a camera looks at the middle of the junction.
     """
 
     stage: int
@@ -88,3 +97,4 @@ class Observed(NamedTuple):
     crossed: tuple[Crossing, ...] = ()
     calls: tuple[Call, ...] = ()
     walks_left_s: int = 0
+    inside: tuple[Inside, ...] = ()

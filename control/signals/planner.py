@@ -7,7 +7,8 @@ tells those downstream what it expects to send them in the next seconds, which i
 is likely to be kept.
 
 What is assumed of the field: positions and speeds on the approaches (camera, radar), turning counts
-at the stop line, how full exit lanes are, the controller's state. No route, no destination.
+at the stop line, who stands in the middle of the junction (camera; without one nobody does), how
+full exit lanes are, the controller's state. No route, no destination.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from control.signals.layout import GREEN, Layout, Upstream, stage_least_s
+from control.signals.layout import GREEN, PERMISSIVE, Layout, Upstream, stage_least_s
 from control.signals.learning import Learnt
 from control.signals.observed import VEHICLE_M, VIEW_M, Observed
 from control.signals.service import (
@@ -125,6 +126,7 @@ class Planner:
         self._sends_since_s = -HORIZON_S
         self._waited_s = np.zeros(len(layout.lanes), np.int64)
         self.searched = False  # in the last decision
+        self.holds_red = False  # who comes next is to wait until somebody is out of the way
         self.plan = Plan(0, -1, 0.0, -1, 0.0)
 
     def decide(self, at_s: int, seen: Observed, others: Mapping[str, Planner]) -> int:
@@ -132,6 +134,7 @@ class Planner:
         seen = seen._replace(vehicles=self._unseen.see(seen))
         self._learnt.see(at_s, seen)
         self._watch_first(seen)
+        self.holds_red = seen.yellow_left_s == 1 and self._shuts_in(seen)
         bound = seen.yellow_left_s > 0 or seen.green_s < self.layout.min_green_s
         self.searched = not bound or at_s - self._sends_since_s >= MESSAGE_S
         if not self.searched:
@@ -148,6 +151,23 @@ class Planner:
             return overdue
         holds = plan.hold_s > seen.walks_left_s
         return seen.stage if holds or plan.following < 0 else plan.following
+
+    def _shuts_in(self, seen: Observed) -> bool:
+        """Whether the next green would meet someone who had the way, but stands in the middle.
+
+        Turning vehicles that wait for a gap are in his way, and he is in theirs. With those who
+        come next among them nobody may ever move again.
+        """
+        before, after = self.layout.stages[seen.stage], self.layout.stages[seen.wanted]
+        for _, number, speed_m_s in seen.inside:
+            movement = self.layout.movements[number]
+            had_way = before[movement.signal] == GREEN != after[movement.signal]
+            if speed_m_s >= STILL_M_S or not had_way or not seen.outs[movement.exit].is_clear:
+                continue
+            crossing = {after[self.layout.movements[o].signal] for o in movement.crosses}
+            if crossing & {GREEN, PERMISSIVE}:
+                return True
+        return False
 
     def _overdue_call(self, seen: Observed) -> int | None:
         """The stage for pedestrians who have waited for longer than anybody shall."""
@@ -314,6 +334,7 @@ class Planners:
     ) -> None:
         self.planners = {id_: Planner(layout, upstream[id_]) for id_, layout in layouts.items()}
         self.searches = 0
+        self.holds_red: list[str] = []
 
     def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]:
         """The stage that each should have next."""
@@ -322,4 +343,5 @@ class Planners:
             for id_, planner in self.planners.items()
         }
         self.searches = sum(planner.searched for planner in self.planners.values())
+        self.holds_red = [id_ for id_, planner in self.planners.items() if planner.holds_red]
         return wanted

@@ -16,7 +16,7 @@ import sumolib
 
 from benchmarks.pool import whole_lines
 from benchmarks.signals.baselines import MaxWave
-from benchmarks.signals.cabinet import Cabinet
+from benchmarks.signals.cabinet import HELD_RED_MAX_S, Cabinet
 from benchmarks.signals.eyes import Eyes, Faults, draw_faults
 from benchmarks.signals.network import MIN_GREEN_S, YELLOW_S, read_network
 from benchmarks.signals.programs import KINDS, programs_of
@@ -201,7 +201,7 @@ def test_the_greedy_see_through_a_stop_line_lane_that_is_shorter_than_a_vehicle(
     assert count("beyond_0", 190.0) == 0
 
 
-def test_who_drives_over_is_counted_once_also_onto_a_road_that_leads_back(
+def test_who_drives_over_is_inside_then_counted_once_also_onto_a_road_that_leads_back(
     tmp_path: Path,
 ) -> None:
     places = {"signal": (0, 0), "south": (0, -150), "north": (0, 60), "east": (60, 60)}
@@ -221,7 +221,7 @@ def test_who_drives_over_is_counted_once_also_onto_a_road_that_leads_back(
     network = read_network(files[2])
     ((id_, layout),) = network.layouts.items()
     assert "signal-north_0" in {feeder.lane for feeder in network.feeders[id_]}
-    crossed = []
+    crossed, inside = [], []
     libsumo.start(["sumo", "-n", str(files[2]), "--no-step-log", "true"])
     try:
         cabinet, eyes = Cabinet(layout), Eyes(network, Faults())
@@ -230,13 +230,16 @@ def test_who_drives_over_is_counted_once_also_onto_a_road_that_leads_back(
         libsumo.vehicle.add("a", "loop")
         for _ in range(40):
             libsumo.simulation.step()
-            crossed += eyes.look({id_: cabinet}, {})[id_].crossed
+            seen = eyes.look({id_: cabinet}, {})[id_]
+            crossed += seen.crossed
+            inside.append(len(seen.inside))
     finally:
         libsumo.close()
     (made,) = crossed
     movement = layout.movements[made.movement]
     ends = layout.lanes[movement.lane].id, layout.exits[movement.exit].id
     assert ends == ("south-signal_0", "signal-north_0")
+    assert 0 < sum(inside) < 10 and inside[-1] == 0
 
 
 def test_signals_that_none_can_use_are_named(scenario: Scenario) -> None:
@@ -347,6 +350,34 @@ def test_a_decision_is_timed_by_the_junctions_that_were_searched(
     assert found.decision_ms_p99 is not None
     assert found.decision_ms_max is not None
     assert found.decision_ms_median <= found.decision_ms_p99 <= found.decision_ms_max
+
+
+def test_the_next_green_is_put_off_while_a_method_asks_but_not_for_ever(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Holding:
+        holds_red = ("A0",)
+
+        def decide(self, at_s: int, seen: Mapping[str, Observed]) -> dict[str, int]:
+            return dict.fromkeys(seen, at_s // 30 % 2)
+
+    def changes(id_: str) -> list[str]:
+        """What is shown between two stages, a second each: with yellow, or without."""
+        stages = read_network(Path(scenario.net_file), scenario.states).layouts[id_].stages
+        told = ("" if s in stages else "y" if "y" in s else "r" for s in shown[id_])
+        return ["".join(kinds) for between, kinds in groupby(told, bool) if between]
+
+    monkeypatch.setitem(METHODS, "holding", lambda network: Holding())
+    shown: dict[str, list[str]] = {"A0": [], "B0": []}
+
+    def look(at_s: int) -> None:
+        for id_, states in shown.items():
+            states.append(libsumo.trafficlight.getRedYellowGreenState(id_))
+
+    simulate(Run(scenario, "holding", 1), tmp_path, look)
+    yellow = "y" * int(YELLOW_S)
+    assert changes("A0")[0] == yellow + "r" * HELD_RED_MAX_S
+    assert changes("B0")[0] == yellow
 
 
 @pytest.mark.parametrize("state", ["ryG", "rYG", "ruG"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.signals.layout import Lane, Layout, Movement, PedestrianCrossing, Upstream, checked
-from control.signals.observed import Call, Crossing, Observed, Out, Vehicle
+from control.signals.observed import Call, Crossing, Inside, Observed, Out, Vehicle
 from control.signals.planner import (
     LONGEST_CALL_S,
     LONGEST_WAIT_S,
@@ -172,6 +172,32 @@ def test_a_rare_turn_that_stands_first_gets_its_stage() -> None:
         planner.decide(at_s, seen(0, 9, crossed=(Crossing(f"v{at_s}", 0),)), {})
     wanted = [planner.decide(at_s, seen(0, 9, *queue(NORTH, 1)), {}) for at_s in range(200, 230)]
     assert wanted[-1] == 2
+
+
+LEFT, AHEAD = 1, 2  # movements of `layout`
+
+
+@pytest.mark.parametrize(
+    ("movement", "speed_m_s", "yellow_left_s", "full", "holds"),
+    [
+        (AHEAD, 0.0, 1, False, True),
+        (LEFT, 0.0, 1, False, False),  # it leaves as soon as nobody comes towards it any more
+        (AHEAD, 3.0, 1, False, False),
+        (AHEAD, 0.0, 2, False, False),
+        (AHEAD, 0.0, 1, True, False),  # waiting does not help it
+    ],
+)
+def test_the_next_green_waits_for_who_had_the_way_but_could_not_get_out(
+    movement: int, speed_m_s: float, yellow_left_s: int, full: bool, holds: bool
+) -> None:
+    planners = Planners({"j": layout()}, {"j": ()})
+    inside = (Inside("a", movement, speed_m_s),)
+    outs = (Out(9, 0.0, 0.0, 9) if full else Out(0, 200.0, LIMIT_M_S, 0),) * 3
+    now = seen(0, 20, *queue(EAST, 4), yellow_left_s=yellow_left_s, outs=outs)
+    planners.decide(0, {"j": now._replace(inside=inside)})
+    assert planners.holds_red == (["j"] if holds else [])
+    planners.decide(1, {"j": now})
+    assert planners.holds_red == []
 
 
 def test_nobody_waits_for_ever_beside_others_who_keep_coming() -> None:
