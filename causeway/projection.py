@@ -50,6 +50,7 @@ _NOT_IN_EVENT = (
     e.SignObserved,
     e.LightingObserved,
     e.TrafficMeasured,
+    e.RoadWaterMeasured,
     e.Rejected,
     e.ForecastIssued,
 )

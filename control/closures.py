@@ -165,26 +165,25 @@ class Closures:
         if closure is not None and closure.expected_at_ns is None:
             return
         ahead = self._ahead.get(segment, _Ahead())
-        if segment not in self._warned:
+        proposed = _Closure((), ahead.peak_m) if closure is None else closure
+        due = [
+            kind
+            for kind in KINDS
+            if segment in self._warned
+            and kind in ahead.kinds
+            and _is_due(*ahead.kinds[kind], now.at_ns, CLASSES[kind][0] in proposed.classes)
+        ]
+        if not due:
             if closure is not None:
                 del self._closures[segment]
                 yield ClosureWithdrawn(segment=segment, depth_m=ahead.peak_m)
                 yield from self._speak(segment, now)
             return
-        proposed = _Closure((), ahead.peak_m) if closure is None else closure
-        kinds = [
-            kind
-            for kind in KINDS
-            if kind in ahead.kinds
-            and _is_due(*ahead.kinds[kind], now.at_ns, CLASSES[kind][0] in proposed.classes)
-        ]
-        if not kinds:
-            return
         wanted = _Closure(
-            classes(kinds),
+            classes(KINDS[: KINDS.index(due[-1]) + 1]),  # what stops one stops all before it
             ahead.peak_m,
             proposed.approved,
-            min(ahead.kinds[kind][1] for kind in kinds),
+            min(ahead.kinds[kind][1] for kind in due),
         )
         if closure is None or _is_news(wanted, closure):
             self._closures[segment] = wanted

@@ -122,7 +122,9 @@ class WaterOnRoad:
             if quality not in (Quality.GOOD, Quality.UNCERTAIN):
                 continue
             if point in self._streets:
-                self._state.depths[point] = _Depth(value, at_ns)
+                known = self._state.depths.get(point)
+                if known is None or at_ns > known.observed_at_ns:
+                    self._state.depths[point] = _Depth(value, at_ns)
             elif point in self._rains:
                 _rained(self._state.rain.setdefault(point, _Rain()), value, at_ns)
 
@@ -200,10 +202,11 @@ class WaterOnRoad:
 
 def _rained(rain: _Rain, rain_mm_h: float, at_ns: int) -> None:
     """Let it fade over an hour, and add what has fallen since the last reading."""
-    since_s = min((at_ns - rain.observed_at_ns) / NS, GAUGE_STALE_S) if rain.observed_at_ns else 0.0
+    since_s = (at_ns - rain.observed_at_ns) / NS if rain.observed_at_ns else 0.0
     if since_s < 0:
         return
-    rain.mm = rain.mm * math.exp(-since_s / RAIN_TAU_S) + rain_mm_h * since_s / 3_600.0
+    fell_mm = rain_mm_h * min(since_s, GAUGE_STALE_S) / 3_600.0
+    rain.mm = rain.mm * math.exp(-since_s / RAIN_TAU_S) + fell_mm
     rain.observed_at_ns = at_ns
 
 

@@ -114,8 +114,7 @@ class FloodAlerts:
         level = max(street.expected, street.seen)
         changed = level != street.level
         street.level = level
-        alert = _alert(id_, street, outlook, at_ns)
-        street.probability = alert.probability
+        street.probability, alert = _alert(id_, street, outlook, at_ns)
         if changed or (level >= WARNING and _is_news(alert, street.told)):
             street.told = alert
             yield alert
@@ -130,7 +129,7 @@ class FloodAlerts:
             street.told = FloodAlertChanged(
                 segment=event.segment,
                 level=level,
-                probability=1.0 if street.seen > street.expected else street.probability,
+                probability=1.0 if street.seen == level > 0 else street.probability,
                 peak_m=event.depth_m,
                 onset_at_ns=None,
                 cause=told.cause if told else FloodCause.UNKNOWN,
@@ -154,17 +153,20 @@ def _level(over: tuple[float, ...], limits: Over, share: float) -> int:
 
 def _alert(
     id_: str, street: _Street, outlook: StreetOutlook | None, at_ns: int
-) -> FloodAlertChanged:
-    """A street's alert as the newest forecast has it."""
+) -> tuple[float, FloodAlertChanged]:
+    """The forecast's probability, and a street's alert as the newest forecast has it.
+
+    Of a level that a gauge sees the alert is certain, whatever the forecast says.
+    """
     depth, _ = OVER[max(street.level, WATCH)]
     probability = outlook.over[depth] if outlook is not None else 0.0
     onset_s = outlook.onset_s if outlook is not None and street.level else None
     there = street.seen > 0
     when = "" if onset_s is None else ", now" if there else f", in {onset_s // 60} min"
-    return FloodAlertChanged(
+    return probability, FloodAlertChanged(
         segment=id_,
         level=street.level,
-        probability=probability,
+        probability=1.0 if street.seen == street.level > 0 else probability,
         peak_m=outlook.peak_cm / 100 if outlook is not None else 0.0,
         onset_at_ns=None if there or onset_s is None else at_ns + onset_s * NS,
         cause=outlook.cause if outlook is not None else FloodCause.UNKNOWN,

@@ -33,7 +33,7 @@ from control.inundation.basins import DrainageBasin, basins_of
 
 NS = 1_000_000_000
 SPREAD, SPREAD_KEPT = 1 / 3, 1 / 4  # of a basin's streets: to become an emergency, to stay one
-SPREAD_MIN = 3
+SPREAD_MIN, SPREAD_KEPT_MIN = 3, 2
 HOLD_S = 1_200
 STANDS_S = 1_800
 
@@ -111,8 +111,10 @@ class BasinAlerts:
 
 def _settle(basin: _Basin, count: int, at_ns: int) -> None:
     """Bring a basin's level up to its streets; the times of law 1."""
-    reached = _level(basin, count, SPREAD)
-    kept = _level(basin, count, SPREAD_KEPT) if basin.level == EMERGENCY else reached
+    reached = _level(basin, max(SPREAD_MIN, SPREAD * count))
+    kept = reached
+    if basin.level == EMERGENCY:
+        kept = _level(basin, max(SPREAD_KEPT_MIN, SPREAD_KEPT * count))
     if reached > basin.level:
         basin.level, basin.since_ns, basin.falling_since_ns = reached, at_ns, None
     elif kept >= basin.level:
@@ -128,10 +130,11 @@ def _settle(basin: _Basin, count: int, at_ns: int) -> None:
             basin.falling_since_ns, basin.falling_to = (at_ns if lower else None), kept
 
 
-def _level(basin: _Basin, count: int, share: float) -> int:
+def _level(basin: _Basin, spread: float) -> int:
+    """That of its worst street; an emergency where so many are surely warned of."""
     streets = basin.streets.values()
     surely = sum(s.level >= WARNING and s.probability >= SURE for s in streets)
-    if surely >= max(SPREAD_MIN, share * count):
+    if surely >= spread:
         return EMERGENCY
     return max((street.level for street in streets), default=0)
 
@@ -142,9 +145,8 @@ def _alert(
     """A basin's alert; what it says is of the streets that are warned of, else of those watched."""
     least = WARNING if any(s.level >= WARNING for s in basin.streets.values()) else WATCH
     counted = {id_: s for id_, s in basin.streets.items() if s.level >= least}
-    onsets = [s.onset_at_ns for s in counted.values()]
-    known_onsets = [at_ns for at_ns in onsets if at_ns is not None]
-    there = least == WARNING and len(known_onsets) < len(onsets)  # a gauge sees it
+    onsets_ns = [s.onset_at_ns for s in counted.values() if s.onset_at_ns is not None]
+    there = any(s.onset_at_ns is None and s.probability == 1.0 for s in counted.values())
     return BasinAlertChanged(
         because=because,
         basin=known.id,
@@ -153,7 +155,7 @@ def _alert(
         was=before,
         probability=max((s.probability for s in counted.values()), default=0.0),
         peak_m=max((s.peak_m for s in counted.values()), default=0.0),
-        onset_at_ns=None if there else min(known_onsets, default=None),
+        onset_at_ns=None if there else min(onsets_ns, default=None),
         cause=_cause([s.cause for s in counted.values()]),
         streets=tuple(sorted(counted)),
         of=len(known.streets),
@@ -173,7 +175,12 @@ def _cause(causes: list[FloodCause]) -> FloodCause:
 
 
 def _is_news(alert: BasinAlertChanged, told: BasinAlertChanged | None) -> bool:
-    """Whether an alert of the same level says something else than the last one."""
+    """Whether an alert of the same level says something else than the last one.
+
+    One that only waits for its hold time to end, of no street any more, says nothing else.
+    """
+    if not alert.streets:
+        return False
     if told is None or alert.streets != told.streets:
         return True
     if abs(alert.peak_m - told.peak_m) * 100 >= PEAK_CM:

@@ -126,7 +126,8 @@ class StandingWater:
             street.standing = Standing.NONE
         street.peak_m = max(street.peak_m, deepest_m)
         dry_s = (at_ns - max(street.since_ns, rained_at_ns)) / NS
-        if street.standing is Standing.GATHERED and dry_s >= rule.after_rain_s:
+        deep = deepest_m >= rule.depth_m
+        if street.standing is Standing.GATHERED and deep and dry_s >= rule.after_rain_s:
             street.standing = Standing.FLOODED
         if street.standing is not before:
             yield StandingWaterChanged(

@@ -233,3 +233,21 @@ def test_the_state_comes_back_as_it_was(site, bench):
     second.restore(first.encode())
     assert second.encode() == first.encode()
     assert bench(second)(forecast(step.at_ns, motorbike=(0.9, 30))) == []
+
+
+def test_a_closure_that_is_not_likely_any_more_is_withdrawn(site, bench):
+    step = bench(Closures(site))
+    at_ns = step.at_ns
+    proposed = step(forecast(at_ns, motorbike=(0.9, 30)), alert(at_ns))
+    assert [a.classes for a in proposed if isinstance(a, ClosureProposed)] == [("motorbike",)]
+    step(decided(True))
+    answers = step(forecast(at_ns + NS, motorbike=(0.3, 30)))
+    assert [a.segment for a in answers if isinstance(a, ClosureWithdrawn)] == ["rd-1"]
+    assert set(texts(answers).values()) == {""}
+
+
+def test_who_keeps_a_car_out_keeps_motorbikes_out(site, bench):
+    step = bench(Closures(site))
+    later = forecast(step.at_ns, motorbike=(0.9, 62), car=(0.8, 55))
+    (proposed,) = step(later, alert(step.at_ns))
+    assert proposed.classes == ("motorbike", "car")

@@ -97,6 +97,14 @@ def test_what_a_gauge_sees_is_a_warning_whatever_the_forecast_says(site, bench):
     assert [a for a in step(forecast(2, 0.0), forecast(60, 0.0)) if a.level < WARNING] == []
 
 
+def test_a_forecast_that_misses_the_water_does_not_make_it_less_certain(site, bench):
+    step = bench(FloodAlerts(site))
+    assert [a.probability for a in step(water(2))] == [1.0]
+    assert step(forecast(2, 0.0)) == []
+    (deeper,) = step(forecast(7, 0.65, peak_cm=60))
+    assert deeper.probability == 1.0
+
+
 def test_a_forecast_older_than_one_heard_changes_nothing(site, bench):
     step = bench(FloodAlerts(site))
     step(forecast(10, 0.1))

@@ -73,7 +73,8 @@ def test_a_failed_pump_is_named_before_rain_and_tide(city, bench):
 
 def test_water_that_a_gauge_sees_is_there_now(city, bench):
     step = bench(BasinAlerts(city))
-    (alert,) = step(street(0, WARNING, step.at_ns + 900 * NS), street(1, WARNING), Tick())
+    seen = street(1, WARNING, probability=1.0)
+    (alert,) = step(street(0, WARNING, step.at_ns + 900 * NS), seen, Tick())
     assert alert.onset_at_ns is None
 
 
@@ -103,7 +104,7 @@ def test_an_alert_is_cancelled_after_the_hold_time_and_not_before_it_has_stood(c
     step = bench(BasinAlerts(city))
     step(street(0, WARNING), Tick())
     step(street(0, 0), after_s=60)
-    assert levels(step(Tick())) == [(WARNING, WARNING)]  # of no street any more
+    assert levels(step(Tick())) == []  # of no street any more, and not told again
     assert step(Tick(), after_s=HOLD_S) == []
     (over,) = step(Tick(), after_s=STANDS_S - HOLD_S - 60)
     assert (over.was, over.level, over.streets) == (WARNING, 0, ())
