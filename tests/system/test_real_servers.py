@@ -505,6 +505,7 @@ def bad_readings(now_ns: int) -> Iterator[Bad]:
     yield depth(0.001, "", device="sg-hd-2")
     yield depth(0.001, "duplicate", device="sg-hd-2")
     yield depth(0.002, "conflict", device="sg-hd-2")
+    yield depth(0.0, "", -10, "sg-bvd-2")  # on a slow machine its own last is older
     yield depth(1.9, "rate_of_change", device="sg-bvd-2")
     yield said(reading("salinity", now_ns, 1.0), "unknown_point")
     yield said(reading("sg-vvk-3/depth_m", now_ns, 0.0), "wrong_source")

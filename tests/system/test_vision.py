@@ -18,10 +18,12 @@ from causeway.events import (
     IncidentEnded,
     Reason,
     Rejected,
+    RoadWaterMeasured,
     TrafficMeasured,
 )
 from causeway.frame import EncodedFrame, Frame
 from causeway.site import Camera, LonLat, load_site
+from control.water_on_road import HIDDEN_RATIO_MIN
 from detectors import vision
 from detectors.vision import Vision
 from detectors.watch import CameraWatch
@@ -216,7 +218,8 @@ def test_free_traffic_of_a_real_street_is_no_incident(name):
     watch = CameraWatch(Camera("cam-1", "", LonLat(0, 0), "rd-1", 0.0, ROADS[name]))
     said = [event for frame in frames_of(name, 75.0) for event in watch.see(frame)]
     measured = [e for e in said if isinstance(e, TrafficMeasured)]
-    others = [e for e in said if not isinstance(e, TrafficMeasured)]
+    others = [e for e in said if not isinstance(e, TrafficMeasured | RoadWaterMeasured)]
     assert [e.health for e in others] == [CameraHealth.OK]
+    assert all(e.hidden_ratio < HIDDEN_RATIO_MIN for e in said if isinstance(e, RoadWaterMeasured))
     assert len(measured) >= 10
     assert all(0.02 < m.occupancy_ratio < 0.5 for m in measured)
