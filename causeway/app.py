@@ -138,14 +138,14 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
         )
         running: list[Child] = []
         pages: list[asyncio.Task[None]] = []
-        up = asyncio.Event()
+        begun = asyncio.Event()
 
         async def ready(address: str) -> None:
             say(f"The wall: {address}")
             running.extend(await start_field(children, field))
             if options.headless:
                 pages.append(asyncio.create_task(_read_as_a_page(address)))
-            up.set()
+            begun.set()
 
         async def leave() -> None:
             for child in reversed(running):
@@ -171,7 +171,9 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> Summary:
                 counts=True,
             ),
         )
-        return await _until_told(leave, lambda stop: centre.run(stop, ready), up, options.seconds)
+        return await _until_told(
+            leave, lambda stop: centre.run(stop, ready), begun, options.seconds
+        )
 
 
 async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
@@ -200,14 +202,14 @@ async def up(options: UpOptions, say: Callable[[str], None]) -> Summary:
             ),
         )
 
-        answering = asyncio.Event()
+        begun = asyncio.Event()
 
         async def ready(address: str) -> None:
             say(f"The wall: {address}")
-            answering.set()
+            begun.set()
 
         return await _until_told(
-            _nothing, lambda stop: centre.run(stop, ready), answering, options.seconds
+            _nothing, lambda stop: centre.run(stop, ready), begun, options.seconds
         )
 
 

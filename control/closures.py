@@ -44,7 +44,7 @@ from causeway.events import (
     Tick,
 )
 from causeway.site import RoadSegment, Sign, Site
-from control.inundation.alerts import ONSET_S, PEAK_CM, SURE, WARNING
+from control.inundation.alerts import SURE, WARNING, has_moved
 from control.inundation.passability import CLASSES, KINDS, classes
 
 NS = 1_000_000_000
@@ -282,11 +282,8 @@ def _is_due(probability: float, from_ns: int, at_ns: int, proposed: bool) -> boo
 
 def _is_news(wanted: _Closure, closure: _Closure) -> bool:
     """Whether a proposal says something else than the one that stands."""
-    assert wanted.expected_at_ns is not None and closure.expected_at_ns is not None
-    return (
-        wanted.classes != closure.classes
-        or abs(wanted.depth_m - closure.depth_m) * 100 >= PEAK_CM
-        or abs(wanted.expected_at_ns - closure.expected_at_ns) >= ONSET_S * NS
+    return wanted.classes != closure.classes or has_moved(
+        wanted.depth_m, closure.depth_m, wanted.expected_at_ns, closure.expected_at_ns
     )
 
 

@@ -180,8 +180,15 @@ def _is_news(alert: FloodAlertChanged, told: FloodAlertChanged | None) -> bool:
         return True
     if (alert.probability >= SURE) is not (told.probability >= SURE):
         return True
-    if abs(alert.peak_m - told.peak_m) * 100 >= PEAK_CM:
+    return has_moved(alert.peak_m, told.peak_m, alert.onset_at_ns, told.onset_at_ns)
+
+
+def has_moved(
+    peak_m: float, told_peak_m: float, onset_at_ns: int | None, told_onset_at_ns: int | None
+) -> bool:
+    """Whether a peak or an onset is so far from the one that was told that it is told again."""
+    if abs(peak_m - told_peak_m) * 100 >= PEAK_CM:
         return True
-    if alert.onset_at_ns is None or told.onset_at_ns is None:
-        return (alert.onset_at_ns is None) is not (told.onset_at_ns is None)
-    return abs(alert.onset_at_ns - told.onset_at_ns) >= ONSET_S * NS
+    if onset_at_ns is None or told_onset_at_ns is None:
+        return onset_at_ns != told_onset_at_ns
+    return abs(onset_at_ns - told_onset_at_ns) >= ONSET_S * NS

@@ -28,7 +28,7 @@ from causeway.events import (
     Tick,
 )
 from causeway.site import Site
-from control.inundation.alerts import EMERGENCY, ONSET_S, PEAK_CM, SURE, WARNING, WATCH
+from control.inundation.alerts import EMERGENCY, SURE, WARNING, WATCH, has_moved
 from control.inundation.basins import DrainageBasin, basins_of
 
 NS = 1_000_000_000
@@ -183,8 +183,4 @@ def _is_news(alert: BasinAlertChanged, told: BasinAlertChanged | None) -> bool:
         return False
     if told is None or alert.streets != told.streets:
         return True
-    if abs(alert.peak_m - told.peak_m) * 100 >= PEAK_CM:
-        return True
-    if alert.onset_at_ns is None or told.onset_at_ns is None:
-        return (alert.onset_at_ns is None) is not (told.onset_at_ns is None)
-    return abs(alert.onset_at_ns - told.onset_at_ns) >= ONSET_S * NS
+    return has_moved(alert.peak_m, told.peak_m, alert.onset_at_ns, told.onset_at_ns)

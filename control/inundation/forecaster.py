@@ -38,7 +38,7 @@ from causeway.events import (
 from causeway.site import Site
 from control.inundation.gauged import levels_of, points_of
 from control.inundation.hydraulics import Hydraulics, Observed, Plants, Ran, RunFailed, Weather
-from control.inundation.levels import day_of, levels_in_force
+from control.inundation.levels import in_force
 from control.inundation.model import DrainageModel, Member, Unknowns
 from control.inundation.passability import Limit, limits
 from control.inundation.rainfall import Field, believed, nowcast
@@ -219,7 +219,7 @@ class Forecaster:
         depth_m, leads = ensemble.depth_m, ensemble.lead_s
         told = slice(LEAD_EVERY - 1, None, LEAD_EVERY)
         lead_s = tuple(int(lead) for lead in leads[told])
-        stops = limits(levels_in_force(self._site.inundation_levels, day_of(at_ns)))
+        stops = limits(in_force(self._site.inundation_levels, at_ns))
         outlooks = [
             _outlook(street, depth_m[:, :, place], leads, told, ensemble.causes[place], stops)
             for place, street in enumerate(ensemble.streets)

@@ -10,8 +10,9 @@ force is the newest one not after the step's day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -34,13 +35,19 @@ class _Gauge(Struct):
     falling_to: int = 0
 
 
-def day_of(at_ns: int) -> date:
-    """The UTC day of an instant: thresholds change at midnight UTC."""
-    return datetime.fromtimestamp(at_ns / NS, UTC).date()
+class _Dated(Protocol):
+    """A row of numbers of the site that holds from a day on."""
+
+    @property
+    def valid_from(self) -> date: ...
 
 
-def levels_in_force(rows: tuple[InundationLevels, ...], day: date) -> InundationLevels | None:
-    """The newest row that is valid on `day`."""
+Row = TypeVar("Row", bound=_Dated)
+
+
+def in_force(rows: Iterable[Row], at_ns: int) -> Row | None:
+    """The newest row that holds at an instant: rows change at midnight UTC."""
+    day = datetime.fromtimestamp(at_ns / NS, UTC).date()
     valid = [row for row in rows if row.valid_from <= day]
     return max(valid, key=lambda row: row.valid_from, default=None)
 
@@ -66,7 +73,7 @@ class StreetInundation:
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         if not isinstance(event, ReadingsObserved):
             return
-        rows = levels_in_force(self._rows, day_of(now.at_ns))
+        rows = in_force(self._rows, now.at_ns)
         if rows is None:
             return
         for point, observed_at_ns, depth_m, quality in zip(

@@ -30,7 +30,7 @@ from causeway.events import (
     StandingWaterChanged,
 )
 from causeway.site import Site, StandingRule, apart_m
-from control.inundation.levels import day_of
+from control.inundation.levels import in_force
 
 NS = 1_000_000_000
 RAINS_MM_H = 0.5  # less is drizzle that no street gathers, or a gauge's noise
@@ -86,11 +86,7 @@ class StandingWater:
     def step(self, event: AnyEvent, now: Now) -> Iterator[AnyEvent]:
         if not isinstance(event, ReadingsObserved):
             return
-        rule = max(
-            (row for row in self._rules if row.valid_from <= day_of(now.at_ns)),
-            key=lambda row: row.valid_from,
-            default=None,
-        )
+        rule = in_force(self._rules, now.at_ns)
         for point, at_ns, value, quality in zip(
             event.points, event.observed_at_ns, event.values, event.qualities, strict=True
         ):

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from causeway.events import AnyEvent, Now, Quality, ReadingsObserved, TideLevelChanged
 from causeway.site import Site, TideLevels
-from control.inundation.levels import day_of
+from control.inundation.levels import in_force
 
 HYSTERESIS_M = 0.02  # waves and the gauge's own noise
 
@@ -68,9 +68,7 @@ class TideWatch:
             )
 
     def _row(self, gauge: str, now: Now) -> TideLevels | None:
-        day = day_of(now.at_ns)
-        valid = [r for r in self._rows if r.gauge == gauge and r.valid_from <= day]
-        return max(valid, key=lambda r: r.valid_from, default=None)
+        return in_force((r for r in self._rows if r.gauge == gauge), now.at_ns)
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(self._gauges)
